@@ -1,0 +1,98 @@
+"""What browsers are told and what is believed of them: CSP and its like, Origin, Host, proxies."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response
+
+from . import metrics
+from .config import Settings
+from .errors import Forbidden
+from .extensions import oauth
+from .oidc import NAME, Provider
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+# Asked by machines, under whatever name they know the host by.
+PROBES = {"/healthz", "/readyz", "/metrics"}
+HSTS = "max-age=31536000"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Check each request before, and dress each answer after."""
+    if settings.trusted_proxies:
+        # Only the address: scheme and host are those of PUBLIC_URL, whatever a proxy says.
+        fixed = ProxyFix(app.wsgi_app, settings.trusted_proxies, x_proto=0)
+        app.wsgi_app = fixed  # type: ignore[method-assign]
+
+    @app.before_request
+    def check_origin() -> None:
+        if request.method not in SAFE_METHODS and not _from_our_pages(settings):
+            raise Forbidden("This request did not come from a page of this site.")
+
+    @app.before_request
+    def keep_to_public_url() -> ResponseReturnValue | None:
+        """Cookies and the provider's redirects belong to one host; others are led there."""
+        foreign = request.host != urlsplit(settings.public_url).netloc
+        if foreign and request.method in SAFE_METHODS and request.path not in PROBES:
+            query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+            return redirect(settings.public_url + request.path + query, code=307)
+        return None
+
+    @app.after_request
+    def dress(response: Response) -> Response:
+        for name, value in _headers(settings).items():
+            response.headers.setdefault(name, value)
+        if request.endpoint != "static":
+            # Pages and answers are one person's: nothing of them may stay in a cache.
+            response.headers.setdefault("Cache-Control", "no-store")
+        route = request.url_rule.rule if request.url_rule else "none"
+        metrics.requests.labels(route, response.status_code).inc()
+        return response
+
+
+def _from_our_pages(settings: Settings) -> bool:
+    """Whether a browser vouches that our own page made the request; one that says nothing does not.
+
+    `Origin` is checked first as it says more; `Sec-Fetch-Site` stands in where a browser left it out.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return origin == settings.public_url
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _headers(settings: Settings) -> dict[str, str]:
+    headers = {
+        "Content-Security-Policy": _csp(settings),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+    if settings.secure:
+        headers["Strict-Transport-Security"] = HSTS
+    return headers
+
+
+def _csp(settings: Settings) -> str:
+    provider: Provider = oauth.create_client(NAME)
+    # Chromium applies form-action to redirects too: signing out is a POST sent on to the provider.
+    forms = " ".join(["'self'", *sorted(provider.form_origins())])
+    socket = settings.public_url.replace("http", "ws", 1)
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            f"connect-src 'self' {socket}",
+            f"form-action {forms}",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )

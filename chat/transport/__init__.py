@@ -1,0 +1,64 @@
+"""The way of bytes between browsers and events. It knows nothing of chat.
+
+`packets` reads what comes in, `gate` decides who may open a connection, and `worker` is the
+gunicorn worker that asks the gate before it answers a WebSocket's handshake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .gate import GATE, Gate
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from flask_socketio import SocketIO
+
+__all__ = ["GATE", "init_app"]
+
+PATH = "/socket.io"
+PING_INTERVAL_S, PING_TIMEOUT_S = 20, 10
+
+
+def init_app(
+    app: Flask,
+    socketio: SocketIO,
+    *,
+    origin: str,
+    max_frame_bytes: int,
+    max_sockets: int,
+    message_queue: str | None,
+) -> None:
+    """Serve Socket.IO from the app, behind a `Gate`.
+
+    origin: the one Origin whose pages may connect. max_frame_bytes: the largest message taken
+    from a socket. max_sockets: how many connections the process holds. message_queue: the Redis URL
+    that joins several processes, if any.
+    """
+    # Imported here, as gunicorn's unpatched master imports the worker's class from this package.
+    from .packets import StrictJSON, StrictPacket
+
+    socketio.init_app(
+        app,
+        path=PATH,
+        # The gate checks the Origin before the upgrade; engineio would do it too late.
+        cors_allowed_origins=[],
+        serializer=StrictPacket,
+        json=StrictJSON,
+        max_http_buffer_size=max_frame_bytes,
+        ping_interval=PING_INTERVAL_S,
+        ping_timeout=PING_TIMEOUT_S,
+        message_queue=message_queue,
+        # None may be carried over from an app that was made before.
+        **({} if message_queue else {"client_manager": None}),
+    )
+    gate = Gate(
+        app.wsgi_app,
+        path=f"{PATH}/",
+        origin=origin,
+        max_frame_bytes=max_frame_bytes,
+        max_connections=max_sockets,
+        connections=lambda: len(socketio.server.eio.sockets),
+    )
+    app.extensions[GATE] = gate
+    app.wsgi_app = gate  # type: ignore[method-assign]
