@@ -22,12 +22,13 @@ from .config import Settings, cookie_name
 from .errors import Action, ChatError, Forbidden, Unauthenticated
 from .extensions import oauth
 from .models import Session, User
+from .provider import NAME, SIGN_IN_LIFE_S, Provider
 
 blueprint = Blueprint("auth", __name__)
 
 
 def init_app(app: Flask) -> None:
-    app.permanent_session_lifetime = timedelta(seconds=oidc.SIGN_IN_LIFE_S)
+    app.permanent_session_lifetime = timedelta(seconds=SIGN_IN_LIFE_S)
     app.register_blueprint(blueprint)
 
 
@@ -39,7 +40,7 @@ def current_session() -> Session | None:
 
 
 def current_user() -> User:
-    """Who this request, or this socket event, is from. Raises `Unauthenticated` if that is nobody."""
+    """Who this request, or socket event, is from. Raises `Unauthenticated` if that is nobody."""
     session = current_session()
     if session is None:
         raise Unauthenticated()
@@ -125,8 +126,8 @@ def _require_group(identity: oidc.Identity) -> None:
         )
 
 
-def _provider() -> oidc.Provider:
-    return cast(oidc.Provider, oauth.create_client(oidc.NAME))
+def _provider() -> Provider:
+    return cast(Provider, oauth.create_client(NAME))
 
 
 def _settings() -> Settings:

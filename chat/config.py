@@ -16,23 +16,18 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from .environment import Environment, SettingsError
+
+__all__ = ["Settings", "SettingsError", "from_environment"]
+
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT, PRODUCTION = "development", "production"
-SECRETS = {"SECRET_KEY", "OKTA_OAUTH2_CLIENT_SECRET", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN"}
 MIN_SECRET_LENGTH = 32
-# One rate as the library `limits` writes it. Not asked there: it imports redis, see gunicorn.conf.py.
-RATE = re.compile(
-    r"[1-9][0-9]*\s*(per|/)\s*([1-9][0-9]*\s+)?(second|minute|hour|day)s?", re.IGNORECASE
-)
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message is one line that names it and the mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What an operator decides. `docs/operations.md` describes each, and a test holds it to that."""
+    """What an operator decides. A test holds `docs/operations.md` to describe each."""
 
     chat_env: str
     port: int
@@ -83,62 +78,6 @@ class Settings:
         return self.database_url.startswith("sqlite")
 
 
-class _Reader:
-    """Takes settings out of an environment, each by the type that it must have."""
-
-    def __init__(self, environ: Mapping[str, str]):
-        self.environ = environ
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self.optional(name)
-        if value is not None:
-            return value
-        if default is None:
-            raise SettingsError(f"{name} is not set")
-        return default
-
-    def optional(self, name: str) -> str | None:
-        """The value, or that of the file which NAME_FILE names (for secrets); blank counts as unset."""
-        value, file = self.environ.get(name, ""), self.environ.get(f"{name}_FILE", "")
-        if file and name in SECRETS:
-            if value:
-                raise SettingsError(f"{name} and {name}_FILE are both set; keep one")
-            try:
-                value = Path(file).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{name}_FILE={file} can't be read: {error}") from error
-        return value.strip() or None
-
-    def whole(self, name: str, default: int | None = None, least: int = 0) -> int:
-        text = self.text(name, None if default is None else str(default))
-        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
-            raise SettingsError(f"{name}={text!r} must be a whole number of at least {least}")
-        return int(text)
-
-    def port(self, name: str, default: int) -> int:
-        number = self.whole(name, default, least=1)
-        if number > 65535:
-            raise SettingsError(f"{name}={number} is not a port; the highest is 65535")
-        return number
-
-    def hours(self, name: str, default: float) -> float:
-        text = self.text(name, str(default))
-        try:
-            hours = float(text)
-        except ValueError:
-            hours = 0.0
-        if not 0 < hours <= 24 * 366:
-            raise SettingsError(f"{name}={text!r} must be a number of hours, above 0, up to a year")
-        return hours
-
-    def rate(self, name: str, default: str) -> str:
-        """A rate in the notation of the `limits` library; set but empty: none."""
-        text = self.environ.get(name, default).strip()
-        if text and not RATE.fullmatch(text):
-            raise SettingsError(f"{name}={text!r} is not like '10 per 10 seconds'")
-        return text
-
-
 def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; without `environ`, from the process's own, over those of `.okta.env`.
 
@@ -147,7 +86,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         okta = {k: v for k, v in dotenv_values(ROOT / ".okta.env").items() if v is not None}
         environ = {**okta, **os.environ}
-    read = _Reader(environ)
+    read = Environment(environ)
     chat_env = read.text("CHAT_ENV", PRODUCTION)
     if chat_env not in (DEVELOPMENT, PRODUCTION):
         raise SettingsError(f"CHAT_ENV={chat_env!r} must be {DEVELOPMENT} or {PRODUCTION}")
@@ -210,7 +149,7 @@ def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _issuer(read: _Reader, development: bool) -> str:
+def _issuer(read: Environment, development: bool) -> str:
     issuer, domain = read.optional("OKTA_OAUTH2_ISSUER"), read.optional("OKTA_DOMAIN")
     if not issuer:
         if not domain:
@@ -220,8 +159,8 @@ def _issuer(read: _Reader, development: bool) -> str:
     parts = urlsplit(issuer)
     if "-admin." in (parts.hostname or ""):
         raise SettingsError(
-            f"OKTA_OAUTH2_ISSUER/OKTA_DOMAIN: {parts.hostname} is Okta's admin console, which signs "
-            "nobody in; leave out '-admin'"
+            f"OKTA_OAUTH2_ISSUER/OKTA_DOMAIN: {parts.hostname} is Okta's admin console, which "
+            "signs nobody in; leave out '-admin'"
         )
     if parts.scheme not in ("https", "http") or not parts.netloc or parts.query or parts.fragment:
         raise SettingsError(f"OKTA_OAUTH2_ISSUER={issuer!r} must be an https URL without a query")
@@ -230,7 +169,7 @@ def _issuer(read: _Reader, development: bool) -> str:
     return issuer.rstrip("/")
 
 
-def _public_url(read: _Reader, development: bool, port: int, *, tls: bool) -> str:
+def _public_url(read: Environment, development: bool, port: int, *, tls: bool) -> str:
     default = f"{'https' if tls else 'http'}://localhost:{port}" if development else None
     if default is None and not read.optional("PUBLIC_URL"):
         raise SettingsError("PUBLIC_URL is not set: the address that browsers see, https://…")
@@ -255,7 +194,7 @@ def _normal_origin(scheme: str, host: str, port: int | None) -> str:
     return f"{scheme}://{host}:{port}"
 
 
-def _secret_key(read: _Reader, development: bool) -> str:
+def _secret_key(read: Environment, development: bool) -> str:
     key = read.optional("SECRET_KEY")
     if key is None and development:
         return secrets.token_hex(32)
@@ -266,7 +205,7 @@ def _secret_key(read: _Reader, development: bool) -> str:
     return key
 
 
-def _metrics_token(read: _Reader) -> str | None:
+def _metrics_token(read: Environment) -> str | None:
     token = read.optional("METRICS_TOKEN")
     if token:
         _strong("METRICS_TOKEN", token)
@@ -281,14 +220,14 @@ def _strong(name: str, secret: str) -> None:
         )
 
 
-def _scopes(read: _Reader) -> str:
+def _scopes(read: Environment) -> str:
     scopes = read.text("OKTA_OAUTH2_SCOPES", "openid profile email").split()
     if "openid" not in scopes:
         raise SettingsError("OKTA_OAUTH2_SCOPES must contain openid")
     return " ".join(scopes)
 
 
-def _database_url(read: _Reader) -> str:
+def _database_url(read: Environment) -> str:
     url = read.text("DATABASE_URL", f"sqlite:///{ROOT / 'instance' / 'chat.db'}")
     if not re.match(r"sqlite:///[^:?]|postgresql\+psycopg://", url):
         raise SettingsError(
@@ -297,14 +236,14 @@ def _database_url(read: _Reader) -> str:
     return url
 
 
-def _redis_url(read: _Reader) -> str | None:
+def _redis_url(read: Environment) -> str | None:
     url = read.optional("REDIS_URL")
     if url and not url.startswith(("redis://", "rediss://")):
         raise SettingsError("REDIS_URL must start with redis:// or rediss://")
     return url
 
 
-def _certificate(read: _Reader) -> tuple[str | None, str | None]:
+def _certificate(read: Environment) -> tuple[str | None, str | None]:
     certificate, key = read.optional("TLS_CERT_FILE"), read.optional("TLS_KEY_FILE")
     if bool(certificate) != bool(key):
         raise SettingsError("TLS_CERT_FILE and TLS_KEY_FILE go together; only one of them is set")

@@ -103,7 +103,7 @@ class Unavailable(ChatError):
 
 
 class Broken(ChatError):
-    """A defect of ours. What it was stands in the log; the receiver is told nothing of the inside."""
+    """A defect of ours. What it was stands in the log, and nowhere else."""
 
     status = 500
 

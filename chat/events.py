@@ -70,9 +70,7 @@ def acked(event: str, *, by_hand: bool) -> Callable[[Callable[[User, Any], Answe
     return register
 
 
-def _act(
-    handler: Callable[[User, Any], Answer], payload: tuple[Any, ...], by_hand: bool
-) -> Answer:
+def _act(handler: Callable[[User, Any], Answer], payload: tuple[Any, ...], by_hand: bool) -> Answer:
     # The session is looked up for each event: it may have ended since the socket connected.
     session = auth.current_session()
     if session is None:

@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 from flask_socketio import SocketIO
 from flask_sqlalchemy import SQLAlchemy
 
-from . import oidc, store
+from . import provider, store
 from .config import Settings
 from .models import Base
 
@@ -34,4 +34,4 @@ def init_app(app: Flask, settings: Settings) -> None:
     migrate.init_app(app, db)
     store.init_app(app, db, settings)
     oauth.init_app(app)
-    oidc.register(oauth, settings)
+    provider.register(oauth, settings)

@@ -21,7 +21,7 @@ _turns: WeakValueDictionary[int, BoundedSemaphore] = WeakValueDictionary()
 
 
 def turn(room_id: int) -> AbstractContextManager[Any]:
-    """Held from before a change's commit until it was emitted: the order of both is then the same."""
+    """Held from before a change's commit until it was emitted, so that both have one order."""
     lock = _turns.get(room_id)
     if lock is None:
         lock = _turns[room_id] = BoundedSemaphore(1)

@@ -13,7 +13,7 @@ from . import metrics
 from .config import Settings
 from .errors import Forbidden
 from .extensions import oauth
-from .oidc import NAME, Provider
+from .provider import NAME, Provider
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Asked by machines, under whatever name they know the host by.
@@ -55,9 +55,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _from_our_pages(settings: Settings) -> bool:
-    """Whether a browser vouches that our own page made the request; one that says nothing does not.
+    """Whether a browser vouches that our own page made the request; silence does not.
 
-    `Origin` is checked first as it says more; `Sec-Fetch-Site` stands in where a browser left it out.
+    `Origin` says more; `Sec-Fetch-Site` stands in where a browser left it out.
     """
     origin = request.headers.get("Origin")
     if origin is not None:

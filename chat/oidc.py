@@ -1,62 +1,29 @@
-"""The provider's contract: OpenID Connect Core 1.0, authorization code flow with PKCE (RFC 7636).
+"""A sign-in, from its beginning to who it was: authorization code flow with PKCE (RFC 7636).
 
-Authlib does the protocol. This module closes what its defaults leave open, each line with the
-attack that it stops, and turns every failure into an error that says who can mend it.
+Every failure becomes an error that says who can mend it. `provider` decides what is believed.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import gevent
 from authlib.integrations.base_client import MismatchingStateError, OAuthError
-from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App, OAuth
-from authlib.oidc.core import CodeIDToken
 from flask import session as sign_in_state
 from joserfc.errors import JoseError
 from requests import RequestException
 
-from .config import Settings
 from .errors import Action, ChatError, Forbidden, Invalid, Unavailable
+from .provider import TIMEOUT_S, Provider, ProviderFault, StrictIDToken
 
 log = logging.getLogger(__name__)
 
-NAME = "okta"
-TIMEOUT_S = 5.0
 LEEWAY_S = 30
-METADATA_LIFE_S = 3_600
-SIGN_IN_LIFE_S = 600
-SIGN_INS_AT_ONCE = 5
-# Never `none`, and never HMAC: its "key" would be our client secret, or a public key taken for one.
-ALGORITHMS = (
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-)
 AGAIN = Action("/login", "Try to sign in again")
-
-
-class ProviderFault(ChatError):
-    """The provider's answer must not be believed, or it refused our set-up."""
-
-    status, title = 502, "Sign-in does not work"
-    message = (
-        "Your company's sign-in service gave an answer that can't be accepted. "
-        "Try again; if it happens again, tell those who run this chat."
-    )
 
 
 @dataclass(frozen=True)
@@ -78,105 +45,6 @@ class SignIn:
 
     identity: Identity
     next: str | None
-
-
-class _StrictIDToken(CodeIDToken):
-    """Core section 3.1.3.7, without the room that Authlib leaves."""
-
-    def validate(self, now: int | None = None, leeway: int = 0) -> None:
-        super().validate(now, leeway)
-        if not isinstance(self["sub"], str) or not self["sub"] or len(self["sub"]) > 255:
-            raise ProviderFault()
-        # The time of issue must be near ours, or a wrong clock would go unseen until much later.
-        if not isinstance(self["iat"], int | float) or self["iat"] > time.time() + leeway:
-            raise ProviderFault()
-
-    def validate_azp(self) -> None:
-        """A token made for several parties is not ours alone, whoever asked for it."""
-        if self["aud"] not in (self.params["client_id"], [self.params["client_id"]]):
-            raise ProviderFault()
-        super().validate_azp()
-
-
-class Provider(FlaskOAuth2App):
-    """Authlib's client for the one provider, with its discovery document checked."""
-
-    issuer: str
-    secure: bool
-
-    def load_server_metadata(self) -> dict[str, Any]:
-        """Discovery 1.0, fetched again each hour: a withdrawn key must not live on here."""
-        loaded_at = self.server_metadata.get("_loaded_at", 0)
-        if time.time() - loaded_at > METADATA_LIFE_S:
-            self.server_metadata.clear()
-        if "_loaded_at" in self.server_metadata:
-            return cast("dict[str, Any]", self.server_metadata)
-        try:
-            metadata = super().load_server_metadata()
-            self._check(metadata)
-        except BaseException:
-            # What was not found good must not be found here the next time.
-            self.server_metadata.clear()
-            raise
-        return cast("dict[str, Any]", metadata)
-
-    def _check(self, metadata: dict[str, Any]) -> None:
-        # Discovery section 4.3: or one provider could speak for another.
-        if metadata.get("issuer") != self.issuer:
-            raise ProviderFault()
-        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            url = metadata.get(name)
-            if not isinstance(url, str) or not url.startswith(
-                "https://" if self.secure else ("https://", "http://")
-            ):
-                raise ProviderFault()
-        listed = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
-        metadata["id_token_signing_alg_values_supported"] = [a for a in ALGORITHMS if a in listed]
-
-    def form_origins(self) -> set[str]:
-        """Where a form of ours may end up: signing out is a POST, sent on to the provider."""
-        urls = {self.issuer, str(self.server_metadata.get("end_session_endpoint") or self.issuer)}
-        return {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in urls}
-
-
-class _StateForMinutes(FlaskIntegration):
-    """Keeps a sign-in that is under way for ten minutes, in a signed cookie of that browser alone.
-
-    Not on the server: strangers could fill it. The cookie is lost at the first callback.
-    """
-
-    expires_in = SIGN_IN_LIFE_S
-
-    def set_state_data(self, session: Any, state: str, data: Any) -> None:
-        # Several tabs may sign in at once, but a cookie holds 4 KiB: the oldest go.
-        for key in [key for key in session if key.startswith("_state_")][: 1 - SIGN_INS_AT_ONCE]:
-            del session[key]
-        super().set_state_data(session, state, data)
-
-    def clear_state_data(self, session: Any, state: str) -> None:
-        super().clear_state_data(session, state)
-        if not any(key.startswith("_state_") for key in session):
-            session.clear()
-
-
-def register(oauth: OAuth, settings: Settings) -> None:
-    """Make the provider known to Authlib; nothing is fetched before someone signs in."""
-    oauth.framework_integration_cls = _StateForMinutes
-    provider = oauth.register(
-        NAME,
-        client_cls=Provider,
-        overwrite=True,
-        client_id=settings.okta_oauth2_client_id,
-        client_secret=settings.okta_oauth2_client_secret,
-        server_metadata_url=f"{settings.okta_oauth2_issuer}/.well-known/openid-configuration",
-        client_kwargs={
-            "scope": settings.okta_oauth2_scopes,
-            "code_challenge_method": "S256",
-            "default_timeout": TIMEOUT_S,
-        },
-    )
-    provider.issuer = settings.okta_oauth2_issuer
-    provider.secure = not settings.development
 
 
 def begin(provider: Provider, redirect_uri: str, next_path: str | None) -> str:
@@ -214,7 +82,7 @@ def _exchange(provider: Provider, args: Mapping[str, str]) -> Mapping[str, Any]:
                 "aud": {"essential": True, "value": provider.client_id},
                 "sub": {"essential": True},
             },
-            claims_cls=_StrictIDToken,
+            claims_cls=StrictIDToken,
             leeway=LEEWAY_S,
         )
     return token

@@ -11,7 +11,7 @@ Reads run where they are called, through `db.session`. Writes run through `write
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from flask import Flask, current_app
 from flask_sqlalchemy import SQLAlchemy
@@ -92,18 +92,23 @@ class ThreadWriter(Writer):
 
     def run(self, work: Callable[[OrmSession], T]) -> T:
         self.db.session.close()
-        result, error = self.thread.apply(self._transact, (work,))
-        if error is not None:
-            raise error
-        return result
+        outcome: T | _Failed = self.thread.apply(self._transact, (work,))
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        return outcome
 
-    def _transact(self, work: Callable[[OrmSession], T]) -> tuple[T | None, Exception | None]:
-        """Errors are handed over as values: gevent's pool prints whatever is raised in a thread."""
+    def _transact(self, work: Callable[[OrmSession], T]) -> T | _Failed:
         try:
             with OrmSession(self.engine, expire_on_commit=False) as session, session.begin():
-                return work(session), None
+                return work(session)
         except Exception as error:
-            return None, error
+            return _Failed(error)
+
+
+class _Failed(NamedTuple):
+    """An error as a value: gevent's pool prints whatever is raised in its threads."""
+
+    error: Exception
 
 
 def _prepare_sqlite(engine: Engine, *, begin: str) -> None:

@@ -28,7 +28,7 @@ class StrictJSON:
         return json.dumps(value, allow_nan=False, **options)
 
 
-class StrictPacket(Packet):  # type: ignore[misc]
+class StrictPacket(Packet):
     """A packet that never waits for binary attachments: their number and size know no bound."""
 
     def decode(self, encoded_packet: str | bytes) -> int:

@@ -16,7 +16,7 @@ from .gate import GATE, Gate, is_upgrade, respond
 MESSAGE_TOO_BIG = 1009
 
 
-class CappedWebSocket(WebSocket):  # type: ignore[misc]
+class CappedWebSocket(WebSocket):
     """A WebSocket that looks at a frame's size before it reads the frame.
 
     The library reads whatever length a frame claims, and unmasks it byte by byte: 100 MB from one
@@ -41,7 +41,7 @@ class CappedWebSocket(WebSocket):  # type: ignore[misc]
         return cast(bytes, self.stream.read(length))
 
 
-class Handler(WebSocketHandler):  # type: ignore[misc]
+class Handler(WebSocketHandler):
     """Answers a request; a handshake only if the gate lets it pass."""
 
     @property
@@ -69,7 +69,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         """Nothing: a load balancer logs its requests, and a callback's URL carries a code."""
 
 
-class Worker(GeventWebSocketWorker):  # type: ignore[misc]
+class Worker(GeventWebSocketWorker):
     """Serves the app, and sends its sockets elsewhere before it stops."""
 
     wsgi_handler = Handler
