@@ -1,0 +1,1 @@
+"""Tools for working on the chat; none of them is in the image."""
