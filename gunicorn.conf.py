@@ -6,8 +6,9 @@ imported only after gevent has patched, which happens in the worker.
 
 import os
 import socket
-import subprocess
 import sys
+
+from gunicorn.arbiter import Arbiter
 
 from chat.config import SettingsError, from_environment
 
@@ -33,21 +34,26 @@ listeners = []
 
 
 def on_starting(server):
-    """Bring the store up to date before anyone is served, in a process of its own: see above."""
-    upgrade = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    if subprocess.run(upgrade, check=False).returncode:
-        sys.exit("chat: the store could not be brought up to date")
+    """Listen for plain HTTP too, where that only leads to PUBLIC_URL."""
     if settings.redirect_port:
         listeners.append(socket.create_server((host, settings.redirect_port), backlog=128))
 
 
 def post_worker_init(worker):
-    """Start what runs beside the requests, in the patched worker."""
+    """In the patched worker: bring the store up to date, then start what runs beside the requests.
+
+    Who connects meanwhile waits; nobody is served from a store of an older form.
+    """
     from gevent.pywsgi import WSGIServer
     from gevent.socket import socket as gevent_socket
 
-    from chat import redirect, sessions
+    from chat import redirect, sessions, store
 
+    try:
+        store.bring_up_to_date(worker.wsgi)
+    except Exception as error:
+        worker.log.critical("The store could not be brought up to date: %s", error)
+        sys.exit(Arbiter.WORKER_BOOT_ERROR)
     sessions.start_watch(worker.wsgi)
     for listener in listeners:
         plain = gevent_socket(fileno=listener.detach())

@@ -5,12 +5,16 @@ A room that one may not see answers exactly as one that does not exist.
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm.attributes import set_committed_value
 
 from .errors import NotFound
 from .extensions import db
 from .models import Membership, Room, User
+
+SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
 
 def enter(user: User, room_id: int) -> Membership:
@@ -20,6 +24,9 @@ def enter(user: User, room_id: int) -> Membership:
 
 def enter_by_slug(user: User, slug: str) -> Membership:
     """The same, for the room's name in a URL."""
+    if not SLUG.fullmatch(slug):
+        # Asked for, a NUL would be an error of the store.
+        raise NotFound()
     return _enter(user, Room.slug == slug)
 
 

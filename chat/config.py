@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -155,15 +154,15 @@ def _issuer(read: Environment, development: bool) -> str:
         if not domain:
             raise SettingsError("OKTA_OAUTH2_ISSUER is not set (nor OKTA_DOMAIN)")
         host = domain.removeprefix("https://").rstrip("/")
+        if not re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", host):
+            raise SettingsError(f"OKTA_DOMAIN={domain!r} must be like dev-123456.okta.com")
         issuer = f"https://{host}/oauth2/default"
-    parts = urlsplit(issuer)
+    parts = read.url("OKTA_OAUTH2_ISSUER", issuer)
     if "-admin." in (parts.hostname or ""):
         raise SettingsError(
             f"OKTA_OAUTH2_ISSUER/OKTA_DOMAIN: {parts.hostname} is Okta's admin console, which "
             "signs nobody in; leave out '-admin'"
         )
-    if parts.scheme not in ("https", "http") or not parts.netloc or parts.query or parts.fragment:
-        raise SettingsError(f"OKTA_OAUTH2_ISSUER={issuer!r} must be an https URL without a query")
     if parts.scheme == "http" and not development:
         raise SettingsError("OKTA_OAUTH2_ISSUER must be https, except with CHAT_ENV=development")
     return issuer.rstrip("/")
@@ -174,16 +173,14 @@ def _public_url(read: Environment, development: bool, port: int, *, tls: bool) -
     if default is None and not read.optional("PUBLIC_URL"):
         raise SettingsError("PUBLIC_URL is not set: the address that browsers see, https://…")
     url = read.text("PUBLIC_URL", default).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.path or parts.query:
-        raise SettingsError(
-            f"PUBLIC_URL={url!r} must be like https://chat.example.com, with no path"
-        )
+    parts = read.url("PUBLIC_URL", url)
+    if parts.path:
+        raise SettingsError(f"PUBLIC_URL={url!r} must have no path")
     if parts.scheme == "http" and not development:
         raise SettingsError("PUBLIC_URL must be https, except with CHAT_ENV=development")
     if parts.scheme == "http" and tls:
         raise SettingsError(f"PUBLIC_URL={url} is http, but TLS_CERT_FILE makes this service https")
-    return _normal_origin(parts.scheme, parts.hostname, parts.port)
+    return _normal_origin(parts.scheme, parts.hostname or "", parts.port)
 
 
 def _normal_origin(scheme: str, host: str, port: int | None) -> str:

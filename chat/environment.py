@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 SECRETS = {"SECRET_KEY", "OKTA_OAUTH2_CLIENT_SECRET", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN"}
+WEB_URL = re.compile(r"https?://[\x21-\x7e]+")
 # One rate as the library `limits` writes it; not asked there, as it imports redis.
 RATE = re.compile(
-    r"[1-9][0-9]*\s*(per|/)\s*([1-9][0-9]*\s+)?(second|minute|hour|day)s?", re.IGNORECASE
+    r"[1-9][0-9]*\s*(per|/)\s*([1-9][0-9]*\s+)?(second|minute|hour|day)s?", re.IGNORECASE | re.ASCII
 )
 
 
@@ -45,6 +47,18 @@ class Environment:
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingsError(f"{name}_FILE={file} can't be read: {error}") from error
         return value.strip() or None
+
+    def url(self, name: str, text: str) -> SplitResult:
+        """An http(s) URL of a host, with no one's name in it, no query and no fragment."""
+        try:
+            parts = urlsplit(text)
+            _ = parts.port
+        except ValueError:
+            parts = urlsplit("")
+        more = parts.query or parts.fragment or parts.username is not None
+        if not WEB_URL.fullmatch(text) or not parts.hostname or more:
+            raise SettingsError(f"{name}={text!r} must be like https://example.com")
+        return parts
 
     def whole(self, name: str, default: int | None = None, least: int = 0) -> int:
         text = self.text(name, None if default is None else str(default))

@@ -105,15 +105,16 @@ def refusing(handler: Callable[[], None]) -> Callable[[Any], None]:
 @socketio.on("connect")
 @refusing
 def connect() -> None:
+    sid: str = request.sid  # type: ignore[attr-defined]
     session = auth.current_session()
     if session is None:
         raise Unauthenticated()
-    if (
-        fanout.sockets_of_user(session.user_id)
-        >= current_app.config["SETTINGS"].max_sockets_per_user
-    ):
+    # A second CONNECT on one connection would leave the rooms of the first behind for ever.
+    if request.environ.setdefault("chat.sid", sid) != sid:
+        raise Invalid("This connection is in use already.")
+    if fanout.sockets_of_user(session.user_id) >= _settings().max_sockets_per_user:
         raise TooFast(60)
-    fanout.admit(request.sid, session, access.all_entered(session.user))  # type: ignore[attr-defined]
+    fanout.admit(sid, session, access.all_entered(session.user))
     metrics.sockets.inc()
 
 
@@ -125,7 +126,7 @@ def disconnect(_reason: str) -> None:
 
 @acked("send_message", by_hand=True)
 def send_message(user: User, payload: Any) -> Answer:
-    asked = wire.send_message(payload, current_app.config["SETTINGS"].max_body_chars)
+    asked = wire.send_message(payload, _settings().max_body_chars)
     membership = access.enter(user, asked.room)
     message = messages.post(membership, asked.body, asked.client_id)
     return {"message": wire.message(message, user.id)}
@@ -151,3 +152,8 @@ def unknown(_event: str, *_payload: Any) -> Answer:
     """Events that the contract does not name, and packets that are no event: see transport."""
     metrics.events.labels("unknown", Invalid.code).observe(0)
     return {"ok": False, "error": Invalid("There is no such event.").payload()}
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings

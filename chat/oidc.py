@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import gevent
-from authlib.integrations.base_client import MismatchingStateError, OAuthError
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.base_client import OAuthError
 from flask import session as sign_in_state
 from joserfc.errors import JoseError
-from requests import RequestException
+from requests import HTTPError, RequestException
 
 from .errors import Action, ChatError, Forbidden, Invalid, Unavailable
 from .provider import TIMEOUT_S, Provider, ProviderFault, StrictIDToken
@@ -23,6 +24,7 @@ from .provider import TIMEOUT_S, Provider, ProviderFault, StrictIDToken
 log = logging.getLogger(__name__)
 
 LEEWAY_S = 30
+MALFORMED = (AuthlibBaseError, JoseError, ValueError, TypeError, KeyError, AttributeError)
 AGAIN = Action("/login", "Try to sign in again")
 
 
@@ -58,7 +60,7 @@ def begin(provider: Provider, redirect_uri: str, next_path: str | None) -> str:
 def finish(provider: Provider, args: Mapping[str, str]) -> SignIn:
     """Take the provider's callback (RFC 6749 section 4.1.2) to the end, or raise why not."""
     pending = provider.framework.get_state_data(sign_in_state, args.get("state"))
-    if pending is None:
+    if pending is None or not (args.get("code") or args.get("error")):
         raise Invalid(
             "This sign-in was begun too long ago, in another browser, or was used already.",
             title="This sign-in is stale",
@@ -125,7 +127,7 @@ def _identity(provider: Provider, token: Mapping[str, Any]) -> Identity:
         name=name or "Someone",
         email=_clean(email)[:320] if isinstance(email, str) and email else None,
         groups=frozenset(str(g) for g in groups) if isinstance(groups, list) else frozenset(),
-        sid=sid[:255] if isinstance(sid, str) else None,
+        sid=sid if isinstance(sid, str) and sid.isprintable() and len(sid) <= 255 else None,
         id_token=token["id_token"],
     )
 
@@ -144,24 +146,19 @@ def _faults_told() -> Iterator[None]:
             yield
     except ChatError:
         raise
-    except MismatchingStateError as error:
-        raise Invalid("This sign-in is stale.", action=AGAIN) from error
     except OAuthError as error:
         raise _refusal(error) from error
+    except (*MALFORMED, HTTPError) as error:
+        # Authlib meets malformed answers with whatever its parsing runs into.
+        log.error("sign-in: the provider's answer was refused: %r", error)
+        raise ProviderFault(action=AGAIN) from error
     except (RequestException, TimeoutError) as error:
-        if getattr(error, "response", None) is not None:
-            log.error("sign-in: the provider answered with an error: %s", error)
-            raise ProviderFault(action=AGAIN) from error
-        log.error("sign-in: the provider can't be reached: %s", error)
+        log.error("sign-in: the provider can't be reached: %r", error)
         raise Unavailable(
             "Your company's sign-in service does not answer. Please try again in a moment.",
             title="Sign-in is not available",
             action=AGAIN,
         ) from error
-    except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
-        # Authlib meets malformed answers with whatever its parsing runs into.
-        log.error("sign-in: the provider's answer was refused: %s: %s", type(error).__name__, error)
-        raise ProviderFault(action=AGAIN) from error
 
 
 def _refusal(error: OAuthError) -> ChatError:
@@ -177,5 +174,6 @@ def _refusal(error: OAuthError) -> ChatError:
         return Invalid("This sign-in is stale or was used already.", action=AGAIN)
     if error.error in ("temporarily_unavailable", "server_error"):
         return Unavailable(title="Sign-in is not available", action=AGAIN)
-    log.error("sign-in: the provider refused: %s %s", error.error, error.description)
+    # With %r, as both came through the browser: a line break must not forge a line of the log.
+    log.error("sign-in: the provider refused: %r %r", error.error, error.description)
     return ProviderFault(action=AGAIN)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from authlib.integrations.flask_client import FlaskIntegration, FlaskOAuth2App, OAuth
 from authlib.oidc.core import CodeIDToken
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
 
 from .config import Settings
 from .errors import ChatError
@@ -51,7 +53,9 @@ class StrictIDToken(CodeIDToken):
 
     def validate(self, now: int | None = None, leeway: int = 0) -> None:
         super().validate(now, leeway)
-        if not isinstance(self["sub"], str) or not self["sub"] or len(self["sub"]) > 255:
+        subject = self["sub"]
+        # Printable: NUL and lone surrogates are more than the stores take.
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
             raise ProviderFault()
         # The time of issue must be near ours, or a wrong clock would go unseen until much later.
         if not isinstance(self["iat"], int | float) or self["iat"] > time.time() + leeway:
@@ -98,6 +102,18 @@ class Provider(FlaskOAuth2App):
                 raise ProviderFault()
         listed = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [a for a in ALGORITHMS if a in listed]
+
+    def fetch_jwk_set(self, force: bool = False) -> dict[str, Any]:
+        """The provider's keys; a set that is of no use is not kept for the next sign-in."""
+        keys: dict[str, Any] = super().fetch_jwk_set(force)
+        try:
+            usable = bool(KeySet.import_key_set(cast(Any, keys)).keys)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError):
+            usable = False
+        if not usable:
+            self.server_metadata.pop("jwks", None)
+            raise ProviderFault()
+        return keys
 
     def form_origins(self) -> set[str]:
         """Where a form of ours may end up: signing out is a POST, sent on to the provider."""

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from flask import Flask, current_app
+from flask_migrate import upgrade
 from flask_sqlalchemy import SQLAlchemy
 from gevent.threadpool import ThreadPool
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -56,6 +57,12 @@ def init_app(app: Flask, db: SQLAlchemy, settings: Settings) -> None:
         app.extensions["chat.writer"] = ThreadWriter(db, writing)
     else:
         app.extensions["chat.writer"] = Writer(db)
+
+
+def bring_up_to_date(app: Flask) -> None:
+    """Run the migrations that the store lacks; with PostgreSQL, processes wait for one another."""
+    with app.app_context():
+        upgrade()
 
 
 def write(work: Callable[Concatenate[OrmSession, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

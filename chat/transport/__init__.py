@@ -1,7 +1,7 @@
 """The way of bytes between browsers and events. It knows nothing of chat.
 
-`packets` reads what comes in, `gate` decides who may open a connection, and `worker` is the
-gunicorn worker that asks the gate before it answers a WebSocket's handshake.
+`engine` and `packets` read what comes in, `gate` decides who may open a connection, and `worker` is
+the gunicorn worker that asks the gate before it answers a WebSocket's handshake.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ def init_app(
     that joins several processes, if any.
     """
     # Imported here, as gunicorn's unpatched master imports the worker's class from this package.
+    from engineio.packet import Packet as EnginePacket
+
+    from .engine import TextOnly
     from .packets import StrictJSON, StrictPacket
 
     socketio.init_app(
@@ -52,6 +55,8 @@ def init_app(
         # None may be carried over from an app that was made before.
         **({} if message_queue else {"client_manager": None}),
     )
+    # Set after Socket.IO's, which the library gives to both.
+    EnginePacket.json = TextOnly
     gate = Gate(
         app.wsgi_app,
         path=f"{PATH}/",

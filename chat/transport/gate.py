@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
+
+from .engine import clean_payload
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -19,7 +22,7 @@ class Refusal(NamedTuple):
 
 
 class Gate:
-    """Checks path, Origin and how many there are; a WSGI middleware, and asked by the worker."""
+    """Checks path, Origin and number; a WSGI middleware, and asked by the worker."""
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class Gate:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith(self.path):
-            refusal = self.refuse_request(environ)
+            refusal = self.refuse_request(environ) or self._refuse_body(environ)
             if refusal is not None:
                 return respond(refusal, start_response)
         return self.app(environ, start_response)
@@ -60,6 +63,21 @@ class Gate:
         is_new = "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
         if is_new and (self.draining or self.connections() >= self.max_connections):
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No room for more connections.")
+        return None
+
+    def _refuse_body(self, environ: WSGIEnvironment) -> Refusal | None:
+        """Why a polling POST's body is not taken, if so; else it is read and put back clean."""
+        if environ["REQUEST_METHOD"] != "POST":
+            return None
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or int(length) > self.max_frame_bytes:
+            return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too large.")
+        try:
+            body = clean_payload(environ["wsgi.input"].read(int(length)))
+        except ValueError:
+            return Refusal(HTTPStatus.BAD_REQUEST, "No payload of Engine.IO.")
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
         return None
 
     def refuse_upgrade(self, environ: WSGIEnvironment) -> Refusal | None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, EVENT, Packet
+from socketio.packet import ACK, CONNECT, DISCONNECT, EVENT, Packet
 
 MALFORMED = "malformed"
 # The server calls handlers by these names itself; a client must not.
-RESERVED = {"connect", "disconnect"}
+RESERVED = {"connect", "disconnect", "*"}
 
 
 class StrictJSON:
@@ -31,31 +31,25 @@ class StrictJSON:
 class StrictPacket(Packet):
     """A packet that never waits for binary attachments: their number and size know no bound."""
 
-    def decode(self, encoded_packet: str | bytes) -> int:
+    def decode(self, encoded_packet: str) -> int:
         """Read a packet. Returns the number of attachments to wait for, which is always 0."""
-        if not isinstance(encoded_packet, str):
-            self._become_malformed()
-            return 0
         try:
             super().decode(encoded_packet)
+            sound = self._is_sound()
         except (ValueError, RecursionError):
-            self._become_malformed()
-            return 0
-        if self.packet_type in (BINARY_EVENT, BINARY_ACK) or not self._has_sound_data():
-            self._become_malformed()
+            sound = False
+        if not sound:
+            self.packet_type, self.data = EVENT, [MALFORMED]
         return 0
 
-    def _has_sound_data(self) -> bool:
+    def _is_sound(self) -> bool:
+        """Whether it is of a kind that clients send, with data of that kind."""
+        if self.packet_type == EVENT:
+            named = isinstance(self.data, list) and self.data and isinstance(self.data[0], str)
+            return bool(named) and self.data[0] not in RESERVED
         if self.packet_type == ACK:
             return isinstance(self.data, list)
-        if self.packet_type != EVENT:
-            return True
-        named = isinstance(self.data, list) and bool(self.data) and isinstance(self.data[0], str)
-        return named and self.data[0] not in RESERVED
-
-    def _become_malformed(self) -> None:
-        self.packet_type = EVENT
-        self.data = [MALFORMED]
+        return self.packet_type in (CONNECT, DISCONNECT)
 
 
 def _refuse(constant: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, cast
+from contextlib import suppress
+from socket import SHUT_RDWR
+from typing import Any, ClassVar, cast
 
 import gevent
 from geventwebsocket.exceptions import WebSocketError
@@ -11,9 +13,11 @@ from geventwebsocket.gunicorn.workers import GeventWebSocketWorker
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Stream, WebSocket
 
+from .engine import is_packet
 from .gate import GATE, Gate, is_upgrade, respond
 
-MESSAGE_TOO_BIG = 1009
+PROTOCOL_ERROR, MESSAGE_TOO_BIG = 1002, 1009  # RFC 6455 section 7.4.1
+HANG_UP_AFTER_S = 1.0
 
 
 class CappedWebSocket(WebSocket):
@@ -28,6 +32,22 @@ class CappedWebSocket(WebSocket):
         self.max_bytes = self.bytes_left = max_bytes
         self.raw_read = self._read_payload
 
+    def receive(self) -> str | None:
+        """The next packet; None at the end, to which anything malformed leads."""
+        while True:
+            message = super().receive()
+            if message is None or (isinstance(message, str) and is_packet(message)):
+                return message
+            if isinstance(message, str):
+                self._hang_up(PROTOCOL_ERROR)
+                return None
+
+    def close(self, code: int = 1000, message: bytes = b"") -> None:
+        """Say goodbye, then hang up: who stays silent must not hold a place, or up our own end."""
+        connection = self.handler.socket
+        super().close(code, message)
+        gevent.spawn_later(HANG_UP_AFTER_S, _shut_down, connection)
+
     def read_message(self) -> str | bytes | None:
         # Fragments share the bound of the message that they make.
         self.bytes_left = self.max_bytes
@@ -36,17 +56,31 @@ class CappedWebSocket(WebSocket):
     def _read_payload(self, length: int) -> bytes:
         self.bytes_left -= length
         if self.bytes_left < 0:
-            self.send_frame(struct.pack("!H", MESSAGE_TOO_BIG), self.OPCODE_CLOSE)
+            self._hang_up(MESSAGE_TOO_BIG)
             raise WebSocketError("message too big")
         return cast(bytes, self.stream.read(length))
+
+    def _hang_up(self, code: int) -> None:
+        # The library's `close` leaves the code out.
+        self.send_frame(struct.pack("!H", code), self.OPCODE_CLOSE)
+        gevent.spawn_later(HANG_UP_AFTER_S, _shut_down, self.handler.socket)
+
+
+def _shut_down(connection: Any) -> None:
+    """Wake whoever reads from a connection, with its end; it may have been closed meanwhile."""
+    with suppress(OSError, AttributeError):
+        connection.shutdown(SHUT_RDWR)
 
 
 class Handler(WebSocketHandler):
     """Answers a request; a handshake only if the gate lets it pass."""
 
+    # Those whose connection lies idle, for the next request to come or not.
+    waiting: ClassVar[set[Handler]] = set()
+
     @property
     def gate(self) -> Gate:
-        return cast(Gate, self.application.extensions[GATE])
+        return cast(Gate, self.server.application.extensions[GATE])
 
     def upgrade_websocket(self) -> list[bytes] | None:
         # Here and not in the app: the library sends its 101 before the app is called.
@@ -64,6 +98,15 @@ class Handler(WebSocketHandler):
             self.websocket = CappedWebSocket(self.environ, self, self.gate.max_frame_bytes)
             self.environ["wsgi.websocket"] = self.websocket
         return cast("list[bytes] | None", result)
+
+    def read_requestline(self) -> str:
+        if self.gate.draining:
+            return ""
+        self.waiting.add(self)
+        try:
+            return cast(str, super().read_requestline())
+        finally:
+            self.waiting.discard(self)
 
     def log_request(self) -> None:
         """Nothing: a load balancer logs its requests, and a callback's URL carries a code."""
@@ -84,4 +127,6 @@ class Worker(GeventWebSocketWorker):
         engine = self.wsgi.extensions["socketio"].server.eio
         for socket in list(engine.sockets.values()):
             socket.close(wait=False)
+        for handler in list(Handler.waiting):
+            _shut_down(handler.socket)
         self.alive = False
