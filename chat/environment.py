@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 SECRETS = {"SECRET_KEY", "OKTA_OAUTH2_CLIENT_SECRET", "DATABASE_URL", "REDIS_URL", "METRICS_TOKEN"}
-WEB_URL = re.compile(r"https?://[\x21-\x7e]+")
+WEB_URL = re.compile(r"https?://[\x21-\x7e]+", re.IGNORECASE)
 # One rate as the library `limits` writes it; not asked there, as it imports redis.
 RATE = re.compile(
     r"[1-9][0-9]*\s*(per|/)\s*([1-9][0-9]*\s+)?(second|minute|hour|day)s?", re.IGNORECASE | re.ASCII

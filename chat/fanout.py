@@ -73,12 +73,15 @@ def cut_session(session_id: int, reason: str, *, everywhere: bool = True) -> Non
     The other processes cut theirs when their watch sees the session's end in the database;
     `everywhere=False` is for that watch, which needs to tell nobody but its own.
     """
-    room = _session(session_id)
-    sids = _sids(room)
-    if everywhere or sids:
+    server, room = socketio.server, _session(session_id)
+    sockets = list(server.manager.get_participants("/", room))
+    if everywhere or sockets:
         _emit("session_ended", {"reason": reason}, to=room, ignore_queue=not everywhere)
-    for sid in sids:
-        socketio.server.disconnect(sid)
+    for sid, connection in sockets:
+        server.disconnect(sid)
+        # Socket.IO only says goodbye; the connection beneath would stay for as long as the client
+        # likes.
+        server.eio.sockets[connection].close(wait=False)
 
 
 def _emit(event: str, payload: dict[str, Any], *, to: str, **options: Any) -> None:

@@ -14,6 +14,7 @@ from .config import Settings
 from .errors import Forbidden
 from .extensions import oauth
 from .provider import NAME, Provider
+from .redirect import location
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Asked by machines, under whatever name they know the host by.
@@ -38,8 +39,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         """Cookies and the provider's redirects belong to one host; others are led there."""
         foreign = request.host != urlsplit(settings.public_url).netloc
         if foreign and request.method in SAFE_METHODS and request.path not in PROBES:
-            query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
-            return redirect(settings.public_url + request.path + query, code=307)
+            return redirect(location(settings.public_url, request.environ), code=307)
         return None
 
     @app.after_request

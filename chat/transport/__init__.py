@@ -36,9 +36,6 @@ def init_app(
     that joins several processes, if any.
     """
     # Imported here, as gunicorn's unpatched master imports the worker's class from this package.
-    from engineio.packet import Packet as EnginePacket
-
-    from .engine import TextOnly
     from .packets import StrictJSON, StrictPacket
 
     socketio.init_app(
@@ -55,8 +52,6 @@ def init_app(
         # None may be carried over from an app that was made before.
         **({} if message_queue else {"client_manager": None}),
     )
-    # Set after Socket.IO's, which the library gives to both.
-    EnginePacket.json = TextOnly
     gate = Gate(
         app.wsgi_app,
         path=f"{PATH}/",

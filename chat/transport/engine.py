@@ -6,27 +6,14 @@ text that starts with its type; of binary ones, which only attachments need, not
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 MAX_PACKETS_IN_POST = 16
-# Close, ping, pong, message (never an empty one), upgrade, noop. Only the server sends `open`.
-PACKET = re.compile(r"[12356].*|4.+", re.DOTALL)
+# Close, upgrade, noop; ping and pong, also as probes; a message, which is a packet of Socket.IO. It
+# starts with its type: without that, the library would take it for JSON, of whatever depth.
+PACKET = re.compile(r"[156]|[23](probe)?|4[0-6].*", re.DOTALL)
 BINARY_PREFIX = "b"
 SEPARATOR = "\x1e"
-
-
-class TextOnly:
-    """For the library's packets in place of JSON: it would parse a message that is Socket.IO's."""
-
-    @staticmethod
-    def loads(text: str) -> Any:
-        raise ValueError(text)
-
-    @staticmethod
-    def dumps(value: Any, **options: Any) -> str:
-        return json.dumps(value, **options)
 
 
 def is_packet(text: str) -> bool:

@@ -12,12 +12,14 @@ from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.gunicorn.workers import GeventWebSocketWorker
 from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Stream, WebSocket
+from gunicorn.workers.ggevent import PyWSGIServer
 
 from .engine import is_packet
 from .gate import GATE, Gate, is_upgrade, respond
 
 PROTOCOL_ERROR, MESSAGE_TOO_BIG = 1002, 1009  # RFC 6455 section 7.4.1
 HANG_UP_AFTER_S = 1.0
+HANDSHAKE_TIMEOUT_S = 10.0
 
 
 class CappedWebSocket(WebSocket):
@@ -112,9 +114,28 @@ class Handler(WebSocketHandler):
         """Nothing: a load balancer logs its requests, and a callback's URL carries a code."""
 
 
+class Server(PyWSGIServer):
+    """A server to which a stranger's failed TLS handshake is no defect to be logged at length."""
+
+    def wrap_socket_and_handle(self, client_socket: Any, address: Any) -> None:
+        # A client that says nothing must not be waited for: it is not counted as a connection yet.
+        client_socket.settimeout(HANDSHAKE_TIMEOUT_S)
+        try:
+            secured = self.wrap_socket(client_socket, **self.ssl_args)
+        except OSError:
+            client_socket.close()
+            return
+        secured.settimeout(None)
+        try:
+            self.handle(secured, address)
+        finally:
+            secured.close()
+
+
 class Worker(GeventWebSocketWorker):
     """Serves the app, and sends its sockets elsewhere before it stops."""
 
+    server_class = Server
     wsgi_handler = Handler
 
     def handle_exit(self, sig: int, frame: Any) -> None:
