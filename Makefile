@@ -10,7 +10,7 @@ LOCK   := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fe
           --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-tls test lint format lock screenshots clean
+.PHONY: help run run-tls test lint format lock migration screenshots clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,14 @@ lock: $(VENV)/.test ## Pin the newest versions of all dependencies
 	@$(LOCK) requirements-test.in -o requirements-test.txt
 	@$(LOCK) requirements-node.in -o requirements-node.txt
 	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm update --package-lock-only --silent
+
+migration: export CHAT_ENV = development
+migration: export OKTA_OAUTH2_ISSUER = http://localhost
+migration: export OKTA_OAUTH2_CLIENT_ID = none
+migration: export OKTA_OAUTH2_CLIENT_SECRET = none
+migration: $(VENV)/.run ## Write a migration for what changed in chat/models.py (WHY="…")
+	@$(BIN)/flask --app wsgi db upgrade
+	@$(BIN)/flask --app wsgi db migrate -m "$(WHY)"
 
 screenshots: $(VENV)/.test $(VENDOR)/.stamp ## Take the README's screenshots
 	$(BIN)/python -m dev.screenshots

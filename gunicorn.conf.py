@@ -4,6 +4,7 @@ Its master process reads this, and must stay free of the app's imports: psycopg 
 imported only after gevent has patched, which happens in the worker.
 """
 
+import logging
 import os
 import socket
 import sys
@@ -49,6 +50,7 @@ def post_worker_init(worker):
 
     from chat import redirect, sessions, store
 
+    logging.basicConfig(format="[%(asctime)s] [%(levelname)s] %(name)s: %(message)s")
     try:
         store.bring_up_to_date(worker.wsgi)
     except Exception as error:

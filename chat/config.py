@@ -68,11 +68,6 @@ class Settings:
         return self.public_url.startswith("https://")
 
     @property
-    def origin(self) -> str:
-        """The one Origin (RFC 6454) that this service's own pages have."""
-        return self.public_url
-
-    @property
     def store_is_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 

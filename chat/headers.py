@@ -19,7 +19,8 @@ from .redirect import location
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Asked by machines, under whatever name they know the host by.
 PROBES = {"/healthz", "/readyz", "/metrics"}
-HSTS = "max-age=31536000"
+# On a laptop only for minutes: it would also turn `make run`, on the same host, to TLS.
+HSTS, HSTS_IN_DEVELOPMENT = "max-age=31536000", "max-age=300"
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -75,7 +76,8 @@ def _headers(settings: Settings) -> dict[str, str]:
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     }
     if settings.secure:
-        headers["Strict-Transport-Security"] = HSTS
+        hsts = HSTS_IN_DEVELOPMENT if settings.development else HSTS
+        headers["Strict-Transport-Security"] = hsts
     return headers
 
 
