@@ -160,7 +160,8 @@ def _issuer(read: Environment, development: bool) -> str:
         )
     if parts.scheme == "http" and not development:
         raise SettingsError("OKTA_OAUTH2_ISSUER must be https, except with CHAT_ENV=development")
-    return issuer.rstrip("/")
+    # As given: the provider's own spelling, with a slash at the end or without, is what counts.
+    return issuer
 
 
 def _public_url(read: Environment, development: bool, port: int, *, tls: bool) -> str:

@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from requests import HTTPError, RequestException
 
 from .errors import Action, ChatError, Forbidden, Invalid, Unavailable
-from .provider import TIMEOUT_S, Provider, ProviderFault, StrictIDToken
+from .provider import TIMEOUT_S, Provider, ProviderFault, StrictIDToken, refused
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _identity(provider: Provider, token: Mapping[str, Any]) -> Identity:
     claims = token.get("userinfo")
     # Without an ID token nothing says who signed in, nor that it was for us.
     if not claims:
-        raise ProviderFault()
+        raise refused("the answer holds no ID token")
     named = (claims.get("name"), claims.get("preferred_username"), claims.get("email"))
     name = next((_clean(name) for name in named if isinstance(name, str) and _clean(name)), None)
     email, sid, groups = claims.get("email"), claims.get("sid"), claims.get("groups")

@@ -6,6 +6,7 @@ Each line beyond the library's own says which attack it stops. Standards: OpenID
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ from joserfc.jwk import KeySet
 
 from .config import Settings
 from .errors import ChatError
+
+log = logging.getLogger(__name__)
 
 NAME = "okta"
 TIMEOUT_S = 5.0
@@ -48,6 +51,12 @@ class ProviderFault(ChatError):
     )
 
 
+def refused(reason: str, *args: object) -> ProviderFault:
+    """The error for people; the reason, with `%r` for whatever came from outside, is the log's."""
+    log.error(f"sign-in: {reason}", *args)
+    return ProviderFault()
+
+
 class StrictIDToken(CodeIDToken):
     """Core section 3.1.3.7, without the room that Authlib leaves."""
 
@@ -56,15 +65,15 @@ class StrictIDToken(CodeIDToken):
         subject = self["sub"]
         # Printable: NUL and lone surrogates are more than the stores take.
         if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
-            raise ProviderFault()
+            raise refused("the ID token's subject is %r", subject)
         # The time of issue must be near ours, or a wrong clock would go unseen until much later.
         if not isinstance(self["iat"], int | float) or self["iat"] > time.time() + leeway:
-            raise ProviderFault()
+            raise refused("the ID token is of %r; is a clock wrong?", self["iat"])
 
     def validate_azp(self) -> None:
         """A token made for several parties is not ours alone, whoever asked for it."""
         if self["aud"] not in (self.params["client_id"], [self.params["client_id"]]):
-            raise ProviderFault()
+            raise refused("the ID token is for %r", self["aud"])
         super().validate_azp()
 
 
@@ -73,33 +82,35 @@ class Provider(FlaskOAuth2App):
 
     issuer: str
     secure: bool
+    server_metadata: dict[str, Any]
 
     def load_server_metadata(self) -> dict[str, Any]:
         """Discovery 1.0, fetched again each hour: a withdrawn key must not live on here."""
-        loaded_at = self.server_metadata.get("_loaded_at", 0)
-        if time.time() - loaded_at > METADATA_LIFE_S:
-            self.server_metadata.clear()
-        if "_loaded_at" in self.server_metadata:
-            return cast("dict[str, Any]", self.server_metadata)
-        try:
-            metadata = super().load_server_metadata()
-            self._check(metadata)
-        except BaseException:
-            # What was not found good must not be found here the next time.
-            self.server_metadata.clear()
-            raise
-        return cast("dict[str, Any]", metadata)
+        if time.time() - self.server_metadata.get("_loaded_at", 0) > METADATA_LIFE_S:
+            # Replaced as a whole, and only by what was found good: others may be reading the old.
+            self.server_metadata = self._fetch_metadata()
+        return self.server_metadata
+
+    def _fetch_metadata(self) -> dict[str, Any]:
+        with self._get_session() as session:
+            answer = session.request("GET", self._server_metadata_url, withhold_token=True)
+            answer.raise_for_status()
+            metadata: dict[str, Any] = answer.json()
+        self._check(metadata)
+        return {**metadata, "_loaded_at": time.time()}
 
     def _check(self, metadata: dict[str, Any]) -> None:
         # Discovery section 4.3: or one provider could speak for another.
         if metadata.get("issuer") != self.issuer:
-            raise ProviderFault()
+            raise refused(
+                "discovery names the issuer %r, not %r", metadata.get("issuer"), self.issuer
+            )
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             url = metadata.get(name)
             if not isinstance(url, str) or not url.startswith(
                 "https://" if self.secure else ("https://", "http://")
             ):
-                raise ProviderFault()
+                raise refused("discovery names no sound %s: %r", name, url)
         listed = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
         metadata["id_token_signing_alg_values_supported"] = [a for a in ALGORITHMS if a in listed]
 
@@ -112,7 +123,7 @@ class Provider(FlaskOAuth2App):
             usable = False
         if not usable:
             self.server_metadata.pop("jwks", None)
-            raise ProviderFault()
+            raise refused("the provider's set of keys is of no use")
         return keys
 
     def form_origins(self) -> set[str]:
@@ -143,6 +154,7 @@ class _StateForMinutes(FlaskIntegration):
 
 def register(oauth: OAuth, settings: Settings) -> None:
     """Make the provider known to Authlib; nothing is fetched before someone signs in."""
+    issuer = settings.okta_oauth2_issuer
     oauth.framework_integration_cls = _StateForMinutes
     provider = oauth.register(
         NAME,
@@ -150,12 +162,12 @@ def register(oauth: OAuth, settings: Settings) -> None:
         overwrite=True,
         client_id=settings.okta_oauth2_client_id,
         client_secret=settings.okta_oauth2_client_secret,
-        server_metadata_url=f"{settings.okta_oauth2_issuer}/.well-known/openid-configuration",
+        server_metadata_url=f"{issuer.rstrip('/')}/.well-known/openid-configuration",
         client_kwargs={
             "scope": settings.okta_oauth2_scopes,
             "code_challenge_method": "S256",
             "default_timeout": TIMEOUT_S,
         },
     )
-    provider.issuer = settings.okta_oauth2_issuer
+    provider.issuer = issuer
     provider.secure = not settings.development
