@@ -54,7 +54,8 @@ def post_worker_init(worker):
     try:
         store.bring_up_to_date(worker.wsgi)
     except Exception as error:
-        worker.log.critical("The store could not be brought up to date: %s", error)
+        reason = str(error).partition("\n")[0]
+        worker.log.critical("The store could not be brought up to date: %s", reason)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
     sessions.start_watch(worker.wsgi)
     for listener in listeners:

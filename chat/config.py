@@ -226,6 +226,9 @@ def _database_url(read: Environment) -> str:
         raise SettingsError(
             "DATABASE_URL must start with postgresql+psycopg:// or be sqlite:/// and a file's path"
         )
+    path = Path(url.removeprefix("sqlite:///"))
+    if path.is_absolute() and path.parent != ROOT / "instance" and not path.parent.is_dir():
+        raise SettingsError(f"DATABASE_URL={url}: there is no folder {path.parent}")
     return url
 
 

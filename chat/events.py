@@ -33,6 +33,7 @@ from .extensions import socketio
 from .models import User
 
 Answer = dict[str, Any]
+Handler = Callable[[User, Any], Answer]
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -47,30 +48,30 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
 
 
-def acked(event: str, *, by_hand: bool) -> Callable[[Callable[[User, Any], Answer]], None]:
+def acked(event: str, *, by_hand: bool) -> Callable[[Handler], None]:
     """Register `handler(user, payload)` for an event; its answer, or its error, is the ack.
 
     by_hand: whether a person caused it, or the page by itself, which must not keep a session alive.
     """
 
-    def register(handler: Callable[[User, Any], Answer]) -> None:
-        @wraps(handler)
-        def answer(*payload: Any) -> Answer:
-            started = time.perf_counter()
-            try:
-                ack, outcome = {"ok": True, **_act(handler, payload, by_hand)}, "ok"
-            except Exception as error:
-                problem = as_chat_error(error)
-                ack, outcome = {"ok": False, "error": problem.payload()}, problem.code
-            metrics.events.labels(event, outcome).observe(time.perf_counter() - started)
-            return ack
-
-        socketio.on_event(event, answer)
+    def register(handler: Handler) -> None:
+        socketio.on_event(event, lambda *payload: _answer(event, handler, payload, by_hand))
 
     return register
 
 
-def _act(handler: Callable[[User, Any], Answer], payload: tuple[Any, ...], by_hand: bool) -> Answer:
+def _answer(event: str, handler: Handler, payload: tuple[Any, ...], by_hand: bool) -> Answer:
+    started = time.perf_counter()
+    try:
+        ack, outcome = {"ok": True, **_act(handler, payload, by_hand)}, "ok"
+    except Exception as error:
+        problem = as_chat_error(error)
+        ack, outcome = {"ok": False, "error": problem.payload()}, problem.code
+    metrics.events.labels(event, outcome).observe(time.perf_counter() - started)
+    return ack
+
+
+def _act(handler: Handler, payload: tuple[Any, ...], by_hand: bool) -> Answer:
     # The session is looked up for each event: it may have ended since the socket connected.
     session = auth.current_session()
     if session is None:
@@ -112,9 +113,11 @@ def connect() -> None:
     # A second CONNECT on one connection would leave the rooms of the first behind for ever.
     if request.environ.setdefault("chat.sid", sid) != sid:
         raise Invalid("This connection is in use already.")
+    memberships = access.all_entered(session.user)
+    # No query between the count and the admission: others would pass at the same time.
     if fanout.sockets_of_user(session.user_id) >= _settings().max_sockets_per_user:
         raise TooFast(60)
-    fanout.admit(sid, session, access.all_entered(session.user))
+    fanout.admit(sid, session, memberships)
     metrics.sockets.inc()
 
 
@@ -150,8 +153,11 @@ def mark_read(user: User, payload: Any) -> Answer:
 @socketio.on("*")
 def unknown(_event: str, *_payload: Any) -> Answer:
     """Events that the contract does not name, and packets that are no event: see transport."""
-    metrics.events.labels("unknown", Invalid.code).observe(0)
-    return {"ok": False, "error": Invalid("There is no such event.").payload()}
+    return _answer("unknown", _no_such_event, (None,), by_hand=False)
+
+
+def _no_such_event(_user: User, _payload: Any) -> Answer:
+    raise Invalid("There is no such event.")
 
 
 def _settings() -> Settings:

@@ -51,6 +51,8 @@ class Children:
         deadline = time.monotonic() + STOP_SECONDS
         for child in self._running:
             _end(child.process, deadline - time.monotonic())
+            if child.log:
+                child.log.close()
 
     def start(
         self, name: str, command: Sequence[str], env: Mapping[str, str], *, quiet: bool = False

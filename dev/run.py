@@ -78,7 +78,8 @@ def require_free(target: str, ports: Mapping[str, int]) -> None:
     """Raise `SettingsError` for a port that can't be listened on."""
     with ExitStack() as held:  # all of them at once, so that one wanted twice is found too
         for name, port in ports.items():
-            mend = f"choose another: make {target} {name}={max(port, 5000) + 10}"
+            other = max(port, 5000) + 10
+            mend = f"choose another: make {target} {name}={other if other < 65_536 else 5010}"
             try:
                 held.enter_context(listen(port))
             except PermissionError:

@@ -116,7 +116,7 @@ TAKEN: list[tuple[str, str, Any]] = [
     ("OKTA_OAUTH2_SCOPES", "openid  groups", "openid groups"),
     ("ALLOWED_GROUPS", "chat, all staff ,,", frozenset({"chat", "all staff"})),
     ("ALLOWED_GROUPS", "", frozenset()),
-    ("DATABASE_URL", "sqlite:////data/chat.db", "sqlite:////data/chat.db"),
+    ("DATABASE_URL", "sqlite:////tmp/chat.db", "sqlite:////tmp/chat.db"),
     ("DATABASE_URL", "postgresql+psycopg://u:p@db/chat", "postgresql+psycopg://u:p@db/chat"),
     ("REDIS_URL", "redis://cache:6379/0", "redis://cache:6379/0"),
     ("REDIS_URL", "rediss://cache/1", "rediss://cache/1"),
@@ -149,7 +149,12 @@ REFUSED: dict[str, list[str]] = {
     "OKTA_OAUTH2_SCOPES": ["profile email", "OPENID", "openidprofile"],
     "DATABASE_URL": [
         *["chat.db", "sqlite://", "sqlite:///:memory:", "sqlite:///?mode=memory"],
-        *["postgresql://u:p@db/chat", "postgres://db/chat", "mysql://db/chat"],
+        *[
+            "sqlite:////no/such/folder/chat.db",
+            "postgresql://u:p@db/chat",
+            "postgres://db/chat",
+            "mysql://db/chat",
+        ],
     ],
     "REDIS_URL": ["cache:6379", "http://cache", "memory://"],
     "TRUSTED_PROXIES": ["-1", "true", "10.0.0.1"],

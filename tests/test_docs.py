@@ -45,7 +45,7 @@ def named_by(module: str, function: str) -> list[str]:
 
 
 def routes() -> list[str]:
-    app = inside.make_app(inside.settings("sqlite:////nowhere/chat.db"))
+    app = inside.make_app(inside.settings("sqlite:////tmp/nowhere.db"))
     rules = app.url_map.iter_rules()
     return sorted({rule.rule for rule in rules if rule.endpoint not in UNDOCUMENTED})
 

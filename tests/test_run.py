@@ -333,7 +333,6 @@ def test_one_port_for_two_is_busy(new: New) -> None:
 
 
 @on_linux
-@pytest.mark.xfail(reason="the mend is always 10 higher, be there such a port or not", strict=True)
 def test_the_mend_is_a_port(new: New) -> None:
     with socket.create_server(("127.0.0.1", 65_530)):
         line = new(PORT="65530").refusal()
@@ -385,7 +384,6 @@ def test_closing_its_terminal_stops_all_and_who_asks_again_need_not_wait_longer(
 
 
 @on_linux
-@pytest.mark.xfail(reason="Worker._leave counts on the app, which is not loaded yet", strict=True)
 def test_ctrl_c_while_the_app_still_loads_shows_no_traceback(new: New, tree: Path) -> None:
     first, *rest = (tree / "wsgi.py").read_text().splitlines()
     slow = "import pathlib, time; pathlib.Path('loading').touch(); time.sleep(30)"
@@ -407,7 +405,6 @@ with Children() as children:
 """
 
 
-@pytest.mark.xfail(reason="a quiet child's log is left for the interpreter to close", strict=True)
 def test_a_stop_shows_no_warning(shared_tree: Path) -> None:
     command = [sys.executable, "-W", "default", "-c", QUIET_CHILD]
     ended = subprocess.run(

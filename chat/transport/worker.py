@@ -144,10 +144,12 @@ class Worker(GeventWebSocketWorker):
 
     def _leave(self) -> None:
         """Admit nobody new, and close at the level of Engine.IO, after which clients reconnect."""
+        self.alive = False
+        if getattr(self, "wsgi", None) is None:
+            return  # asked to leave before the app was loaded
         self.wsgi.extensions[GATE].draining = True
         engine = self.wsgi.extensions["socketio"].server.eio
         for socket in list(engine.sockets.values()):
             socket.close(wait=False)
         for handler in list(Handler.waiting):
             _shut_down(handler.socket)
-        self.alive = False
