@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -85,12 +86,22 @@ def served() -> Iterator[str]:
 
 def signed_in(browser: Browser, url: str, name: str) -> Page:
     """A page of a browser of its own, signed in at the mock provider."""
-    page = browser.new_context(viewport=WIDE, device_scale_factor=2).new_page()
+    context = browser.new_context(
+        viewport=WIDE, device_scale_factor=2, locale="en-GB", timezone_id=_where_it_is_morning()
+    )
+    page = context.new_page()
     page.goto(f"{url}/login")
     page.locator(f"[name=sub][value={name}]").first.click()
     page.wait_for_url("**/chat/lobby")
     page.get_by_text("Connected").wait_for()
     return page
+
+
+def _where_it_is_morning() -> str:
+    """A time zone in which it is nine, whenever the pictures are taken."""
+    ahead = (9 - datetime.now(UTC).hour + 12) % 24 - 12
+    # These names count hours west of Greenwich.
+    return f"Etc/GMT{-ahead:+d}"
 
 
 def say(page: Page, text: str) -> None:
