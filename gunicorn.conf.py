@@ -23,7 +23,7 @@ bind = f"{host}:{settings.port}"
 worker_class = "chat.transport.worker.Worker"
 workers = 1
 # Beyond the sockets there is room for requests, or a full house could not even say that it is well.
-worker_connections = settings.max_sockets + 1_000
+worker_connections = settings.max_sockets + settings.max_strangers + 1_000
 # The heartbeat's file: on a disk, a slow one could make a worker look dead.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 control_socket_disable = True
@@ -45,10 +45,12 @@ def post_worker_init(worker):
 
     Who connects meanwhile waits; nobody is served from a store of an older form.
     """
+    import gevent
     from gevent.pywsgi import WSGIServer
     from gevent.socket import socket as gevent_socket
 
-    from chat import redirect, sessions, store
+    from chat import auth, redirect, sessions, store
+    from chat.transport import GATE
 
     logging.basicConfig(format="[%(asctime)s] [%(levelname)s] %(name)s: %(message)s")
     try:
@@ -58,6 +60,8 @@ def post_worker_init(worker):
         worker.log.critical("The store could not be brought up to date: %s", reason)
         sys.exit(Arbiter.WORKER_BOOT_ERROR)
     sessions.start_watch(worker.wsgi)
+    gevent.spawn(worker.wsgi.extensions[GATE].connections.sweep_for_ever)
+    gevent.spawn(auth.learn_provider, worker.wsgi)
     for listener in listeners:
         plain = gevent_socket(fileno=listener.detach())
         WSGIServer(plain, redirect.to(settings.public_url), log=None).start()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, current_app, jsonify, request
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from . import access, auth, messages, rooms, wire
 from .errors import NotFound
+from .extensions import settings
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -22,8 +23,7 @@ def require_user() -> None:
 
 @blueprint.get("/me")
 def me() -> ResponseReturnValue:
-    limit = current_app.config["SETTINGS"].max_body_chars
-    return jsonify(wire.me(auth.current_user(), limit))
+    return jsonify(wire.me(auth.current_user(), settings().max_body_chars))
 
 
 @blueprint.get("/rooms")
@@ -42,7 +42,7 @@ def one_room(room_id: int) -> ResponseReturnValue:
 def history(room_id: int) -> ResponseReturnValue:
     before = wire.query_number(request.args, "before", wire.MAX_ID)
     limit = wire.query_number(
-        request.args, "limit", messages.PAGE_SIZE, most=messages.MAX_PAGE_SIZE
+        request.args, "limit", messages.PAGE_SIZE, least=1, most=messages.MAX_PAGE_SIZE
     )
     membership = access.enter(auth.current_user(), _id(room_id))
     return _page(messages.history(membership, before, limit))
@@ -52,7 +52,7 @@ def history(room_id: int) -> ResponseReturnValue:
 def changes(room_id: int) -> ResponseReturnValue:
     after = wire.query_number(request.args, "after", 0)
     limit = wire.query_number(
-        request.args, "limit", messages.PAGE_SIZE, most=messages.MAX_PAGE_SIZE
+        request.args, "limit", messages.PAGE_SIZE, least=1, most=messages.MAX_PAGE_SIZE
     )
     membership = access.enter(auth.current_user(), _id(room_id))
     return _page(messages.changes(membership, after, limit))

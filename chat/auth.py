@@ -7,22 +7,26 @@ signed session) holds the state of a sign-in that is under way, for ten minutes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Flask, current_app, g, redirect, request, url_for
+import gevent
+from flask import Blueprint, Flask, g, redirect, request, url_for
 from flask import session as sign_in_state
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from . import limits, metrics, oidc, people, sessions
-from .config import Settings, cookie_name
+from .config import cookie_name
 from .errors import Action, ChatError, Forbidden, Unauthenticated
-from .extensions import oauth
+from .extensions import oauth, settings
 from .models import Session, User
 from .provider import NAME, SIGN_IN_LIFE_S, Provider
+
+MAX_NEXT = 200
+LEARN_AGAIN_S = 5.0
 
 blueprint = Blueprint("auth", __name__)
 
@@ -37,6 +41,26 @@ def current_session() -> Session | None:
     if "session" not in g:
         g.session = sessions.find(request.cookies.get(_cookie()))
     return cast("Session | None", g.session)
+
+
+def learn_provider(app: Flask) -> None:
+    """Fetch the provider's metadata before anyone asks; again and again while it is away.
+
+    A page's CSP names where signing out may lead, which only the metadata tells.
+    """
+    with app.app_context():
+        while True:
+            try:
+                _provider().load_server_metadata()
+                return
+            except Exception:  # why, is logged when someone signs in
+                gevent.sleep(LEARN_AGAIN_S)
+
+
+def knows(app: Flask, cookies: Mapping[str, str]) -> bool:
+    """Whether a handshake's cookies are those of a live session; asked outside of any request."""
+    with app.app_context():
+        return sessions.find(cookies.get(_cookie())) is not None
 
 
 def current_user() -> User:
@@ -71,6 +95,7 @@ def login() -> ResponseReturnValue:
 @blueprint.get("/authorization-code/callback")
 def callback() -> ResponseReturnValue:
     """Take the provider's answer, and start a session for whom it names."""
+    limits.take("sign_in", request.remote_addr or "")
     try:
         sign_in = oidc.finish(_provider(), request.args)
         _require_group(sign_in.identity)
@@ -99,7 +124,7 @@ def logout() -> ResponseReturnValue:
         sessions.end(session.id, sessions.SIGNED_OUT)
         target = oidc.end_session_url(_provider(), id_token, _public("pages.home"))
     response = redirect(target or url_for("pages.home"), code=303)
-    response.delete_cookie(_cookie(), secure=_settings().secure, httponly=True, samesite="Lax")
+    response.delete_cookie(_cookie(), secure=settings().secure, httponly=True, samesite="Lax")
     return response
 
 
@@ -109,14 +134,20 @@ def safe_path(path: str | None) -> str | None:
     Browsers read a backslash as a slash and drop control characters, so `/\\evil.example` and
     `/<tab>/evil.example` lead to another host: both are refused whole.
     """
-    if not path or not re.fullmatch(r"/[\x21-\x5b\x5d-\x7e]*", path) or path.startswith("//"):
+    # The state of several sign-ins shares one cookie, and a cookie holds 4 KiB.
+    if (
+        not path
+        or len(path) > MAX_NEXT
+        or not re.fullmatch(r"/[\x21-\x5b\x5d-\x7e]*", path)
+        or path.startswith("//")
+    ):
         return None
     parts = urlsplit(path)
     return None if parts.scheme or parts.netloc else path
 
 
 def _require_group(identity: oidc.Identity) -> None:
-    allowed = _settings().allowed_groups
+    allowed = settings().allowed_groups
     if allowed and not allowed & identity.groups:
         raise Forbidden(
             "You are signed in with your company, but not in a group that may use this chat. "
@@ -130,35 +161,21 @@ def _provider() -> Provider:
     return cast(Provider, oauth.create_client(NAME))
 
 
-def _settings() -> Settings:
-    return cast(Settings, current_app.config["SETTINGS"])
-
-
 def _public(endpoint: str) -> str:
     """A page's absolute address, never made from the request's Host, which anyone may choose."""
-    return _settings().public_url + url_for(endpoint)
+    return settings().public_url + url_for(endpoint)
 
 
 def _cookie() -> str:
-    return cookie_name(_settings(), "chat_session")
+    return cookie_name(settings(), "chat_session")
 
 
 def _set_cookie(response: Response, key: str) -> None:
-    settings = _settings()
     response.set_cookie(
         _cookie(),
         key,
-        max_age=int(settings.session_hours * 3600),
-        secure=settings.secure,
+        max_age=int(settings().session_hours * 3600),
+        secure=settings().secure,
         httponly=True,
         samesite="Lax",
     )
-
-
-def template_context() -> dict[str, Any]:
-    """What every page is given: who sees it. While the store is away, nobody knows."""
-    try:
-        session = current_session()
-    except SQLAlchemyError:
-        session = None
-    return {"user": session.user if session else None}

@@ -47,7 +47,9 @@ class Settings:
     rate_sign_in: str
     max_body_chars: int
     max_frame_bytes: int
+    max_frames_per_second: int
     max_sockets: int
+    max_strangers: int
     max_sockets_per_user: int
     metrics_token: str | None
     tls_cert_file: str | None
@@ -104,9 +106,11 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         session_idle_hours=read.hours("SESSION_IDLE_HOURS", 24),
         rate_messages=read.rate("RATE_MESSAGES", "10 per 10 seconds"),
         rate_events=read.rate("RATE_EVENTS", "100 per 10 seconds"),
-        rate_sign_in=read.rate("RATE_SIGN_IN", "60 per minute"),
+        rate_sign_in=read.rate("RATE_SIGN_IN", "120 per minute"),
         max_body_chars=read.whole("MAX_BODY_CHARS", 4_000, least=1),
         max_frame_bytes=read.whole("MAX_FRAME_BYTES", 65_536, least=1_024),
+        max_frames_per_second=read.whole("MAX_FRAMES_PER_SECOND", 100, least=1),
+        max_strangers=read.whole("MAX_STRANGERS", 100, least=1),
         max_sockets=read.whole("MAX_SOCKETS", 5_000, least=1),
         max_sockets_per_user=read.whole("MAX_SOCKETS_PER_USER", 20, least=1),
         metrics_token=_metrics_token(read),

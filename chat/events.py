@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, request
 from flask_socketio import ConnectionRefusedError as Refused
 
 from . import (
@@ -29,22 +29,25 @@ from . import (
 )
 from .config import Settings
 from .errors import Invalid, TooFast, Unauthenticated, as_chat_error
-from .extensions import socketio
+from .extensions import settings, socketio
 from .models import User
 
 Answer = dict[str, Any]
 Handler = Callable[[User, Any], Answer]
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, given: Settings) -> None:
     """Bind the handlers below to the app, with a Socket.IO server of its own."""
     transport.init_app(
         app,
         socketio,
-        origin=settings.public_url,
-        max_frame_bytes=settings.max_frame_bytes,
-        max_sockets=settings.max_sockets,
-        message_queue=settings.redis_url,
+        origin=given.public_url,
+        max_frame_bytes=given.max_frame_bytes,
+        max_frames_per_second=given.max_frames_per_second,
+        max_strangers=given.max_strangers,
+        max_sockets=given.max_sockets,
+        is_known=lambda cookies: auth.knows(app, cookies),
+        message_queue=given.redis_url,
     )
 
 
@@ -115,7 +118,7 @@ def connect() -> None:
         raise Invalid("This connection is in use already.")
     memberships = access.all_entered(session.user)
     # No query between the count and the admission: others would pass at the same time.
-    if fanout.sockets_of_user(session.user_id) >= _settings().max_sockets_per_user:
+    if fanout.sockets_of_user(session.user_id) >= settings().max_sockets_per_user:
         raise TooFast(60)
     fanout.admit(sid, session, memberships)
     metrics.sockets.inc()
@@ -129,7 +132,7 @@ def disconnect(_reason: str) -> None:
 
 @acked("send_message", by_hand=True)
 def send_message(user: User, payload: Any) -> Answer:
-    asked = wire.send_message(payload, _settings().max_body_chars)
+    asked = wire.send_message(payload, settings().max_body_chars)
     membership = access.enter(user, asked.room)
     message = messages.post(membership, asked.body, asked.client_id)
     return {"message": wire.message(message, user.id)}
@@ -158,8 +161,3 @@ def unknown(_event: str, *_payload: Any) -> Answer:
 
 def _no_such_event(_user: User, _payload: Any) -> Answer:
     raise Invalid("There is no such event.")
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from authlib.integrations.flask_client import OAuth
-from flask import Flask
+from flask import Flask, current_app
 from flask_migrate import Migrate
 from flask_socketio import SocketIO
 from flask_sqlalchemy import SQLAlchemy
@@ -26,12 +26,18 @@ socketio = SocketIO(async_mode="gevent", manage_session=False)
 oauth = OAuth()
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, given: Settings) -> None:
     """Bind the store and the provider, each as its module says; `events` binds the sockets."""
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = store.engine_options(settings)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = store.engine_options(given)
     Path(app.instance_path).mkdir(exist_ok=True)
     db.init_app(app)
     migrate.init_app(app, db)
-    store.init_app(app, db, settings)
+    store.init_app(app, db, given)
     oauth.init_app(app)
-    provider.register(oauth, settings)
+    provider.register(oauth, given)
+
+
+def settings() -> Settings:
+    """The settings of the app at hand."""
+    found: Settings = current_app.config["SETTINGS"]
+    return found

@@ -6,26 +6,38 @@ socket is in `user:<id>`, `session:<id>` and `room:<id>` for each of its rooms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
 from gevent.lock import BoundedSemaphore
 
-from . import metrics, wire
+from . import metrics, transport, wire
+from .errors import Unavailable
 from .extensions import socketio
 from .models import Membership, Message, Session
+
+TURN_TIMEOUT_S = 10.0
 
 _turns: WeakValueDictionary[int, BoundedSemaphore] = WeakValueDictionary()
 
 
-def turn(room_id: int) -> AbstractContextManager[Any]:
-    """Held from before a change's commit until it was emitted, so that both have one order."""
+@contextmanager
+def turn(room_id: int) -> Iterator[None]:
+    """Held from before a change's commit until it was emitted, so that both have one order.
+
+    Raises `Unavailable` if those before take too long.
+    """
     lock = _turns.get(room_id)
     if lock is None:
         lock = _turns[room_id] = BoundedSemaphore(1)
-    return lock
+    if not lock.acquire(timeout=TURN_TIMEOUT_S):
+        raise Unavailable()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def admit(sid: str, session: Session, memberships: Iterable[Membership]) -> None:
@@ -79,9 +91,8 @@ def cut_session(session_id: int, reason: str, *, everywhere: bool = True) -> Non
         _emit("session_ended", {"reason": reason}, to=room, ignore_queue=not everywhere)
     for sid, connection in sockets:
         server.disconnect(sid)
-        # Socket.IO only says goodbye; the connection beneath would stay for as long as the client
-        # likes.
-        server.eio.sockets[connection].close(wait=False)
+        # Socket.IO only says goodbye; the connection beneath would stay for as long as it likes.
+        transport.hang_up(server, connection)
 
 
 def _emit(event: str, payload: dict[str, Any], *, to: str, **options: Any) -> None:

@@ -13,9 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis import Redis
 from sqlalchemy import text
 
-from .config import Settings
 from .errors import NotFound, Unauthenticated
-from .extensions import db
+from .extensions import db, settings
 from .transport import GATE
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ def readyz() -> ResponseReturnValue:
 @blueprint.get("/metrics")
 def metrics() -> ResponseReturnValue:
     """Prometheus's text format; only for who has `METRICS_TOKEN`, and not there without one."""
-    token = _settings().metrics_token
+    token = settings().metrics_token
     if token is None:
         raise NotFound()
     sent = request.headers.get("Authorization", "")
@@ -70,12 +69,7 @@ def _ask_store() -> None:
 
 
 def _ask_bus() -> None:
-    url = _settings().redis_url
+    url = settings().redis_url
     if url:
         with Redis.from_url(url, socket_timeout=CHECK_TIMEOUT_S) as bus:
             bus.ping()
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings

@@ -12,7 +12,7 @@ from . import fanout, limits
 from .errors import Invalid
 from .extensions import db
 from .models import Membership, Message, Room, messages_and_last_seq
-from .store import write
+from .store import release, write
 
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 200
 
@@ -31,6 +31,8 @@ def post(membership: Membership, body: str, client_id: str) -> Message:
     Raises `TooFast` if the author sends too many, `Invalid` if the `client_id` is that of a message
     in another room.
     """
+    # Whoever waits for a turn holds no connection, nor a snapshot of before it.
+    release()
     # One at a time, so that this process emits the room's changes in the order of their numbers.
     with fanout.turn(membership.room_id):
         message = _sent_before(membership, client_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -261,8 +261,4 @@ def _beside_last_seq(room_id: int, page: Select[int]) -> Select[int, Message]:
 
 def messages_and_last_seq(rows: Sequence[Any]) -> tuple[list[Message], int]:
     """Take apart the rows of `Message.history` or `Message.changes`."""
-    return list(_present(row[1] for row in rows)), rows[0][0]
-
-
-def _present(messages: Iterator[Message | None]) -> Iterator[Message]:
-    return (message for message in messages if message is not None)
+    return [row[1] for row in rows if row[1] is not None], rows[0][0]

@@ -53,8 +53,9 @@ def begin(provider: Provider, redirect_uri: str, next_path: str | None) -> str:
     """Start a sign-in: keep its state, nonce and verifier, and return the provider's URL."""
     with _faults_told():
         request = provider.create_authorization_url(redirect_uri)
+        url = cast("str", request.pop("url"))
         provider.save_authorize_data(redirect_uri=redirect_uri, next=next_path, **request)
-    return cast("str", request["url"])
+    return url
 
 
 def finish(provider: Provider, args: Mapping[str, str]) -> SignIn:

@@ -25,7 +25,7 @@ NAME = "okta"
 TIMEOUT_S = 5.0
 METADATA_LIFE_S = 3_600
 SIGN_IN_LIFE_S = 600
-SIGN_INS_AT_ONCE = 5
+SIGN_INS_AT_ONCE = 4
 # Never `none`, and never HMAC: its "key" would be our client secret, or a public key taken for one.
 ALGORITHMS = (
     "RS256",

@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import gevent
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session as OrmSession
 
 from . import fanout
-from .config import Settings
-from .extensions import db
+from .extensions import db, settings
 from .models import Session, now
 from .oidc import Identity
 from .store import write
@@ -49,7 +48,7 @@ def start(user_id: int, identity: Identity) -> str:
         user_id=user_id,
         provider_sid=identity.sid,
         id_token=identity.id_token,
-        expires_at=now() + timedelta(hours=_settings().session_hours),
+        expires_at=now() + timedelta(hours=settings().session_hours),
     )
     write(_add, row)
     return key
@@ -130,10 +129,5 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
-def _settings() -> Settings:
-    settings: Settings = current_app.config["SETTINGS"]
-    return settings
-
-
 def _idle() -> timedelta:
-    return timedelta(hours=_settings().session_idle_hours)
+    return timedelta(hours=settings().session_idle_hours)

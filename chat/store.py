@@ -65,6 +65,15 @@ def bring_up_to_date(app: Flask) -> None:
         upgrade()
 
 
+def release() -> None:
+    """End this greenlet's read: its connection goes back to the pool, its snapshot is let go.
+
+    What was read stays usable. Called before any wait, which others could wait for in turn.
+    """
+    db: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    db.session.close()
+
+
 def write(work: Callable[Concatenate[OrmSession, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `work(session, …)` as one transaction, commit it, and return what it returned.
 
@@ -82,9 +91,7 @@ class Writer:
         self.db = db
 
     def run(self, work: Callable[[OrmSession], T]) -> T:
-        # The reader's transaction ends here: held on to, its connection would be one that others
-        # wait for, and its snapshot would hide from the caller what is about to be written.
-        self.db.session.close()
+        release()
         with OrmSession(self.db.engine, expire_on_commit=False) as session, session.begin():
             return work(session)
 
@@ -98,7 +105,7 @@ class ThreadWriter(Writer):
         self.thread = ThreadPool(1)
 
     def run(self, work: Callable[[OrmSession], T]) -> T:
-        self.db.session.close()
+        release()
         outcome: T | _Failed = self.thread.apply(self._transact, (work,))
         if isinstance(outcome, _Failed):
             raise outcome.error

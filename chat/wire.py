@@ -53,12 +53,13 @@ def mark_read(payload: object) -> MarkRead:
     return MarkRead(_id(fields, "room"), _id(fields, "seq", least=0))
 
 
-def query_number(args: Mapping[str, str], name: str, default: int, *, most: int = MAX_ID) -> int:
-    """A number in a URL's query, from 0 (for `limit` 1) to `most`."""
+def query_number(
+    args: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int = MAX_ID
+) -> int:
+    """A number in a URL's query, from `least` to `most`; `default` if it is not there."""
     text = args.get(name)
     if text is None:
         return default
-    least = 1 if name == "limit" else 0
     if not re.fullmatch(r"[0-9]{1,10}", text) or not least <= int(text) <= most:
         raise Invalid(f"{name} must be a whole number from {least} to {most}.")
     return int(text)

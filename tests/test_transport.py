@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -237,6 +238,8 @@ def small(mock_provider: MockProvider, tmp_path_factory: pytest.TempPathFactory)
         "OKTA_OAUTH2_CLIENT_ID": "chat",
         "OKTA_OAUTH2_CLIENT_SECRET": "unchecked",
         "MAX_SOCKETS": str(PLACES),
+        "MAX_SOCKETS_PER_USER": str(PLACES),
+        "MAX_STRANGERS": str(PLACES),
     }
     app = App(tmp_path_factory.mktemp("small"), servers.free_port(), environ)
     app.start()
@@ -249,7 +252,28 @@ def opens(app: App) -> int:
         return socket.upgrade()
 
 
-def test_a_full_house_says_so_and_still_answers(small: App) -> None:
+def test_a_house_full_of_people_says_so_and_still_answers(small: App, arrive: Arrive) -> None:
+    alice, bob = arrive(small, "alice").signs_in(), arrive(small, "bob").signs_in()
+    with contextlib.ExitStack() as stack:
+        for _ in range(PLACES):
+            stack.enter_context(raw.connected(alice))
+        with pytest.raises(AssertionError, match="not upgraded: 503"):
+            stack.enter_context(raw.connected(bob))
+        assert httpx.get(f"{small.address}/healthz", timeout=5).status_code == 200
+
+
+def test_strangers_fill_no_place_but_their_own(small: App, arrive: Arrive) -> None:
+    alice = arrive(small, "alice").signs_in()
+    with contextlib.ExitStack() as stack:
+        wait_for(lambda: opens(small) == 101, 20, "a place to be free")
+        for _ in range(PLACES):
+            stack.enter_context(WebSocket(small)).upgrade()
+        assert opens(small) == 503
+        stack.enter_context(raw.connected(alice))
+
+
+def test_strangers_in_a_full_house_are_told_so(small: App) -> None:
+    wait_for(lambda: opens(small) == 101, 20, "a place to be free")
     sockets = [WebSocket(small) for _ in range(PLACES)]
     try:
         for socket in sockets:

@@ -218,15 +218,15 @@ def test_what_is_no_number_in_a_query_is_invalid(text: str) -> None:
 def test_a_page_is_of_one_message_at_least(text: str, fits: bool) -> None:
     args = {"limit": text}
     if fits:
-        assert wire.query_number(args, "limit", 50, most=200) == int(text)
+        assert wire.query_number(args, "limit", 50, least=1, most=200) == int(text)
     else:
         with pytest.raises(Invalid):
-            wire.query_number(args, "limit", 50, most=200)
+            wire.query_number(args, "limit", 50, least=1, most=200)
 
 
 def test_a_page_is_no_larger_than_the_limit() -> None:
     with pytest.raises(Invalid):
-        wire.query_number({"limit": "201"}, "limit", 50, most=200)
+        wire.query_number({"limit": "201"}, "limit", 50, least=1, most=200)
 
 
 @given(st.text(max_size=12))

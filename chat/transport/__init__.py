@@ -1,20 +1,23 @@
 """The way of bytes between browsers and events. It knows nothing of chat.
 
-`engine` and `packets` read what comes in, `gate` decides who may open a connection, and `worker` is
-the gunicorn worker that asks the gate before it answers a WebSocket's handshake.
+`engine` and `packets` read what comes in, `gate` decides who may open a connection, `connections`
+knows those that are open, and `worker` is the gunicorn worker that asks the gate before it answers
+a WebSocket's handshake.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from .connections import Connections, hang_up
 from .gate import GATE, Gate
 
 if TYPE_CHECKING:
     from flask import Flask
     from flask_socketio import SocketIO
 
-__all__ = ["GATE", "init_app"]
+__all__ = ["GATE", "hang_up", "init_app"]
 
 PATH = "/socket.io"
 PING_INTERVAL_S, PING_TIMEOUT_S = 20, 10
@@ -26,14 +29,19 @@ def init_app(
     *,
     origin: str,
     max_frame_bytes: int,
+    max_frames_per_second: int,
     max_sockets: int,
+    max_strangers: int,
+    is_known: Callable[[Mapping[str, str]], bool],
     message_queue: str | None,
 ) -> None:
     """Serve Socket.IO from the app, behind a `Gate`.
 
     origin: the one Origin whose pages may connect. max_frame_bytes: the largest message taken
-    from a socket. max_sockets: how many connections the process holds. message_queue: the Redis URL
-    that joins several processes, if any.
+    from a socket. max_frames_per_second: how many frames, in the long run. max_sockets: how many
+    connections the process holds; max_strangers: of those that are not admitted yet. is_known:
+    tells by a handshake's cookies whether it is from someone signed in. message_queue: the Redis
+    URL that joins several processes, if any.
     """
     # Imported here, as gunicorn's unpatched master imports the worker's class from this package.
     from .packets import StrictJSON, StrictPacket
@@ -57,8 +65,11 @@ def init_app(
         path=f"{PATH}/",
         origin=origin,
         max_frame_bytes=max_frame_bytes,
+        max_frames_per_second=max_frames_per_second,
+        max_strangers=max_strangers,
         max_connections=max_sockets,
-        connections=lambda: len(socketio.server.eio.sockets),
+        connections=Connections(socketio.server),
+        is_known=is_known,
     )
     app.extensions[GATE] = gate
     app.wsgi_app = gate  # type: ignore[method-assign]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+from werkzeug.http import parse_cookie
+
+from .connections import Connections
 from .engine import clean_payload
 
 if TYPE_CHECKING:
@@ -31,16 +34,21 @@ class Gate:
         path: str,
         origin: str,
         max_frame_bytes: int,
+        max_frames_per_second: int,
         max_connections: int,
-        connections: Callable[[], int],
+        max_strangers: int,
+        connections: Connections,
+        is_known: Callable[[Mapping[str, str]], bool],
     ):
-        """connections: tells how many there are now."""
         self.app = app
         self.path = path
         self.origin = origin
         self.max_frame_bytes = max_frame_bytes
+        self.max_frames_per_second = max_frames_per_second
         self.max_connections = max_connections
+        self.max_strangers = max_strangers
         self.connections = connections
+        self.is_known = is_known
         self.draining = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -61,9 +69,21 @@ class Gate:
         if origin != self.origin and (needed or origin is not None):
             return Refusal(HTTPStatus.FORBIDDEN, "Wrong origin.")
         is_new = "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
-        if is_new and (self.draining or self.connections() >= self.max_connections):
+        if is_new and not self._has_room(environ):
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No room for more connections.")
         return None
+
+    def _has_room(self, environ: WSGIEnvironment) -> bool:
+        """Strangers, who will be told to sign in, have a few places of their own, and no others."""
+        total, strangers = self.connections.total, self.connections.strangers
+        if self.draining or total - strangers >= self.max_connections:
+            return False
+        if strangers < self.max_strangers:
+            return True
+        # Theirs are taken: whoever is signed in gets in all the same.
+        return total < self.max_connections + self.max_strangers and self.is_known(
+            parse_cookie(environ)
+        )
 
     def _refuse_body(self, environ: WSGIEnvironment) -> Refusal | None:
         """Why a polling POST's body is not taken, if so; else it is read and put back clean."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from contextlib import suppress
 from socket import SHUT_RDWR
 from typing import Any, ClassVar, cast
@@ -11,13 +12,14 @@ import gevent
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.gunicorn.workers import GeventWebSocketWorker
 from geventwebsocket.handler import WebSocketHandler
-from geventwebsocket.websocket import Stream, WebSocket
+from geventwebsocket.websocket import Header, Stream, WebSocket
 from gunicorn.workers.ggevent import PyWSGIServer
 
 from .engine import is_packet
 from .gate import GATE, Gate, is_upgrade, respond
 
-PROTOCOL_ERROR, MESSAGE_TOO_BIG = 1002, 1009  # RFC 6455 section 7.4.1
+PROTOCOL_ERROR, POLICY_VIOLATION, MESSAGE_TOO_BIG = 1002, 1008, 1009  # RFC 6455 section 7.4.1
+BURST_S = 10
 HANG_UP_AFTER_S = 1.0
 HANDSHAKE_TIMEOUT_S = 10.0
 
@@ -29,9 +31,12 @@ class CappedWebSocket(WebSocket):
     client would stall everyone for seconds.
     """
 
-    def __init__(self, environ: Any, handler: WebSocketHandler, max_bytes: int):
+    def __init__(self, environ: Any, handler: Handler):
         super().__init__(environ, Stream(handler), handler)
-        self.max_bytes = self.bytes_left = max_bytes
+        self.max_bytes = self.bytes_left = handler.gate.max_frame_bytes
+        self.frames_per_second = handler.gate.max_frames_per_second
+        self.frames_left: float = self.frames_per_second * BURST_S
+        self.counted_at = time.monotonic()
         self.raw_read = self._read_payload
 
     def receive(self) -> str | None:
@@ -54,6 +59,19 @@ class CappedWebSocket(WebSocket):
         # Fragments share the bound of the message that they make.
         self.bytes_left = self.max_bytes
         return cast("str | bytes | None", super().read_message())
+
+    def read_frame(self) -> tuple[Header, bytes]:
+        # A client that sends without a pause is always ready to be read: without this its greenlet
+        # would keep the loop from everyone else.
+        gevent.sleep(0)
+        now = time.monotonic()
+        earned = (now - self.counted_at) * self.frames_per_second
+        self.frames_left = min(self.frames_left + earned, self.frames_per_second * BURST_S) - 1
+        self.counted_at = now
+        if self.frames_left < 0:
+            self._hang_up(POLICY_VIOLATION)
+            raise WebSocketError("too many frames")
+        return cast("tuple[Header, bytes]", super().read_frame())
 
     def _read_payload(self, length: int) -> bytes:
         self.bytes_left -= length
@@ -97,11 +115,12 @@ class Handler(WebSocketHandler):
         if "wsgi.websocket" in self.environ:
             # The library's own must not write a close frame when it is garbage collected.
             self.environ["wsgi.websocket"].closed = True
-            self.websocket = CappedWebSocket(self.environ, self, self.gate.max_frame_bytes)
+            self.websocket = CappedWebSocket(self.environ, self)
             self.environ["wsgi.websocket"] = self.websocket
         return cast("list[bytes] | None", result)
 
     def read_requestline(self) -> str:
+        gevent.sleep(0)  # requests sent without a pause must not keep the loop from others either
         if self.gate.draining:
             return ""
         self.waiting.add(self)
