@@ -144,13 +144,13 @@ class Provider:
     @contextlib.contextmanager
     def deviating(self, deviation: Deviation) -> Iterator[None]:
         """Misbehave for the length of the block; what hangs by then is let go at its end."""
-        self.deviation = deviation
+        before, self.deviation = self.deviation, deviation
         self.held.clear()
         self._released.clear()
         try:
             yield
         finally:
-            self.deviation = Deviation()
+            self.deviation = before
             self._released.set()
 
     def rotate(self) -> None:

@@ -234,8 +234,8 @@ def liberal(metadata: Json) -> Json:
 @pytest.fixture(scope="module")
 def liberal_app(serve_module: Serve, shared_provider: Provider) -> App:
     """An application that met metadata which list weak algorithms."""
-    app = serve_module(shared_provider)
     with shared_provider.deviating(Deviation(metadata=liberal)):
+        app = serve_module(shared_provider)
         Person(app, "alice").signs_in().close()
     return app
 
@@ -356,7 +356,9 @@ BAD_METADATA: dict[str, Deviation] = {
 
 @pytest.fixture(scope="module")
 def unmet_provider() -> Iterator[Provider]:
-    with servers.providing() as provider:
+    """Good for nothing unless a test has it otherwise: an application asks from its start on."""
+    away = Deviation(answers={"discovery": answering("Away", status=503)})
+    with servers.providing() as provider, provider.deviating(away):
         yield provider
 
 
@@ -432,10 +434,10 @@ def test_the_application_starts_without_its_provider(
     serve: Serve, new_provider: Provider, arrive: Arrive
 ) -> None:
     """And keeps nothing of a provider that comes back wrong, once it comes back right."""
-    with new_provider.down():
-        alice = arrive(serve(new_provider), "alice")
-        assert_refused(alice, alice.sign_in(), 503)
     with new_provider.deviating(BAD_METADATA["issuer another"]):
+        with new_provider.down():
+            alice = arrive(serve(new_provider), "alice")
+            assert_refused(alice, alice.sign_in(), 503)
         assert_refused(alice, alice.sign_in(), 502)
     alice.signs_in()
 
