@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import gevent
 from authlib.common.errors import AuthlibBaseError
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from flask import session as sign_in_state
 from joserfc.errors import JoseError
@@ -95,14 +96,16 @@ def end_session_url(provider: Provider, id_token: str | None, back_to: str) -> s
     """Where the provider's own session ends (RP-Initiated Logout 1.0); None if nowhere."""
     try:
         with _faults_told():
-            url = provider.create_logout_url(
-                post_logout_redirect_uri=back_to,
-                id_token_hint=id_token,
-                client_id=provider.client_id,
-            )["url"]
-    except (ChatError, RuntimeError):
+            endpoint = provider.load_server_metadata().get("end_session_endpoint")
+    except ChatError:
         return None
-    return cast("str", url)
+    if not endpoint:
+        return None
+    # No `state`: there is nothing to find again afterwards, and it would stay in the address bar.
+    params = {"post_logout_redirect_uri": back_to, "client_id": provider.client_id}
+    if id_token:
+        params["id_token_hint"] = id_token
+    return cast("str", add_params_to_uri(endpoint, params))
 
 
 def _check_issuer(provider: Provider, args: Mapping[str, str]) -> None:

@@ -136,11 +136,13 @@ class Stage:
         self._enter = enter
         self._arrive = arrive
         self._people: dict[str, Person] = {}
+        self.ids: dict[str, int] = {}
 
     def person(self, sub: str) -> Person:
         """Someone signed in, with the same session as their browser."""
         if sub not in self._people:
-            self._people[sub] = self._arrive(self.app, sub).signs_in()
+            person = self._people[sub] = self._arrive(self.app, sub).signs_in()
+            self.ids[sub] = person.me["id"]
         return self._people[sub]
 
     def room(self, *subs: str) -> Room:

@@ -50,7 +50,7 @@ def stage(browser_person: EnterBrowser, arrive: Arrive, strict_app: App) -> Stag
 def room(stage: Stage) -> Room:
     """Alice and Bob have said 300 things here, long and short, in the course of several days."""
     room = stage.room("alice", "bob")
-    speakers = [stage.person(sub).me["id"] for sub in ("alice", "bob")]
+    speakers = [stage.ids[sub] for sub in ("alice", "bob")]
     begin = datetime.now(UTC) - timedelta(days=10)
     room.holds(
         *(
@@ -74,11 +74,14 @@ def scroll(chat: ChatPage, top: int) -> None:
     chat.log.evaluate("(box, top) => { box.scrollTop = top; }", top)
 
 
-def test_a_room_opens_at_its_newest_message(stage: Stage, room: Room) -> None:
+def test_a_room_opens_at_its_newest_message_and_stays_there(stage: Stage, room: Room) -> None:
+    """Also in a smaller window, as when a phone's keyboard comes up."""
     alice = stage.opens("alice", room)
     expect(alice.messages.last).to_contain_text(f"Message {MANY}")
     expect(alice.messages.last).to_be_in_viewport(ratio=1)
     assert alice.log.evaluate(FROM_BOTTOM) <= 1
+    alice.page.set_viewport_size({"width": 360, "height": 480})
+    expect(alice.messages.last).to_be_in_viewport(ratio=1)
     expect(alice.jump).to_have_count(0)
 
 
@@ -114,8 +117,16 @@ def test_older_messages_that_could_not_be_loaded_can_be_asked_for_again(
     expect(alice.messages.nth(99)).to_be_attached()
 
 
-def test_a_new_message_does_not_move_who_reads_further_up(stage: Stage, room: Room) -> None:
+def test_new_messages_stay_in_view_at_the_bottom_and_move_nothing_further_up(
+    stage: Stage, room: Room
+) -> None:
     alice, bob = stage.opens("alice", room), stage.opens("bob", room)
+    for body in ("Short", "Long\n" * 12, "Short again"):
+        says(bob, body)
+        expect(alice.bodies.last).to_have_text(body.strip())
+        expect(alice.messages.last).to_be_in_viewport(ratio=1)
+        expect(alice.jump).to_have_count(0)
+
     scroll(alice, 1_200)
     expect(alice.jump).to_have_text("Jump to newest")
     row = alice.messages.filter(has_text="Message 270")
@@ -131,31 +142,10 @@ def test_a_new_message_does_not_move_who_reads_further_up(stage: Stage, room: Ro
     expect(alice.jump).to_have_count(0)
     assert alice.log.evaluate(FROM_BOTTOM) <= 1
 
-
-def test_at_the_bottom_new_messages_stay_in_view(stage: Stage, room: Room) -> None:
-    alice, bob = stage.opens("alice", room), stage.opens("bob", room)
-    for body in ("Short", "Long\n" * 12, "Short again"):
-        says(bob, body)
-        newest = alice.messages.last
-        expect(newest.locator(".body")).to_have_text(body.strip())
-        expect(newest).to_be_in_viewport(ratio=1)
-        expect(alice.jump).to_have_count(0)
-
-
-def test_what_one_says_oneself_leads_to_the_bottom(stage: Stage, room: Room) -> None:
-    alice = stage.opens("alice", room)
     scroll(alice, 1_200)
     expect(alice.jump).to_be_visible()
-    says(alice, "Mine")
-    expect(alice.message("Mine")).to_be_in_viewport(ratio=1)
-
-
-def test_a_smaller_window_keeps_the_newest_message_in_view(stage: Stage, room: Room) -> None:
-    """As when a phone's keyboard comes up."""
-    alice = stage.opens("alice", room)
-    alice.page.set_viewport_size({"width": 360, "height": 480})
-    expect(alice.messages.last).to_be_in_viewport(ratio=1)
-    expect(alice.jump).to_have_count(0)
+    says(alice, "What one says oneself is in view")
+    expect(alice.message("What one says oneself is in view")).to_be_in_viewport(ratio=1)
 
 
 def test_what_was_in_view_counts_as_read_and_nothing_else(stage: Stage, room: Room) -> None:
