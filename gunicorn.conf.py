@@ -6,8 +6,12 @@ imported only after gevent has patched, which happens in the worker.
 
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 
@@ -18,26 +22,76 @@ try:
 except SettingsError as error:
     sys.exit(f"chat: {error}")
 
+# In memory where there is such a place: no key is left on a disk, and the heartbeat's file could on
+# a slow one make a worker look dead.
+MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+
 host = "127.0.0.1" if settings.development else "0.0.0.0"  # noqa: S104  a container is its own host
 bind = f"{host}:{settings.port}"
 worker_class = "chat.transport.worker.Worker"
-workers = 1
+workers = settings.web_concurrency
 # Beyond the sockets there is room for requests, or a full house could not even say that it is well.
 worker_connections = settings.max_sockets + settings.max_strangers + 1_000
-# The heartbeat's file: on a disk, a slow one could make a worker look dead.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+worker_tmp_dir = MEMORY
 control_socket_disable = True
-graceful_timeout = 10
+graceful_timeout = 8  # what hangs is cut then, so that all have ended within ten seconds
 loglevel = "warning" if settings.development else "info"
 certfile, keyfile = settings.tls_cert_file, settings.tls_key_file
+if settings.tls:
+    made = Path(tempfile.mkdtemp(prefix="chat-tls-", dir=MEMORY))  # readable by us alone
+    certfile, keyfile = str(made / "chat.crt"), str(made / "chat.key")
+
+if workers > 1:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="chat-metrics-", dir=MEMORY)
 
 listeners = []
 
 
 def on_starting(server):
-    """Listen for plain HTTP too, where that only leads to PUBLIC_URL."""
+    """Make a certificate, if one is wanted; listen for plain HTTP, which leads to PUBLIC_URL."""
+    if not settings.development:  # there `make run` has done so
+        from chat import doctor
+
+        try:
+            doctor.look_at_start(settings, lambda level, line: server.log.log(level, line))
+        except SettingsError as error:
+            sys.exit(f"chat: {error}")
+    if settings.tls:
+        from chat import tls
+
+        tls.ensure_self_signed(
+            Path(certfile), Path(keyfile), settings.certificate_hosts, tls.SERVED_DAYS
+        )
+        server.log.warning(
+            "A certificate was made for %s; SHA-256 fingerprint %s",
+            ", ".join(settings.certificate_hosts),
+            tls.fingerprint(Path(certfile)),
+        )
     if settings.redirect_port:
         listeners.append(socket.create_server((host, settings.redirect_port), backlog=128))
+
+
+def child_exit(_server, worker):
+    """Forget the sockets of a worker that is gone."""
+    if workers > 1:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)
+
+
+def on_exit(_server):
+    for listener in listeners:
+        listener.close()
+    if settings.tls:
+        shutil.rmtree(made, ignore_errors=True)
+    if workers > 1:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+
+
+def ssl_context(config, _default):
+    from chat.transport.secure import CurrentContext
+
+    return CurrentContext(config.certfile, config.keyfile)
 
 
 def post_worker_init(worker):
@@ -54,7 +108,8 @@ def post_worker_init(worker):
 
     logging.basicConfig(format="[%(asctime)s] [%(levelname)s] %(name)s: %(message)s")
     try:
-        store.bring_up_to_date(worker.wsgi)
+        with heartbeat(worker):
+            store.bring_up_to_date(worker.wsgi)
     except Exception as error:
         reason = str(error).partition("\n")[0]
         worker.log.critical("The store could not be brought up to date: %s", reason)
@@ -62,6 +117,45 @@ def post_worker_init(worker):
     sessions.start_watch(worker.wsgi)
     gevent.spawn(worker.wsgi.extensions[GATE].connections.sweep_for_ever)
     gevent.spawn(auth.learn_provider, worker.wsgi)
+    if settings.tls:
+        gevent.spawn(renew_for_ever)
     for listener in listeners:
         plain = gevent_socket(fileno=listener.detach())
-        WSGIServer(plain, redirect.to(settings.public_url), log=None).start()
+        WSGIServer(plain, redirect.to(settings), log=None).start()
+
+
+@contextmanager
+def heartbeat(worker):
+    """Tell the master that the worker is alive while a migration keeps it busy, for however long.
+
+    From a native thread, as SQLite holds up the worker's own.
+    """
+    from gevent import get_hub
+    from gevent.monkey import get_original
+
+    migrating = get_original("_thread", "allocate_lock")()
+    migrating.acquire()
+
+    def beat():
+        while not migrating.acquire(timeout=1.0):
+            worker.notify()
+
+    beating = get_hub().threadpool.spawn(beat)
+    try:
+        yield
+    finally:
+        migrating.release()
+        beating.get()
+
+
+def renew_for_ever():
+    """Replace the certificate made here before it ends; `ssl_context` finds the new one."""
+    import gevent
+
+    from chat import tls
+
+    while True:
+        gevent.sleep(tls.LOOK_EVERY_S)
+        tls.ensure_self_signed(
+            Path(certfile), Path(keyfile), settings.certificate_hosts, tls.SERVED_DAYS
+        )

@@ -21,6 +21,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     from flask import Flask
 
     from . import api, auth, config, errors, events, extensions, headers, health, limits, views
+    from .doctor import command
 
     settings = settings or config.from_environment()
     app = Flask(__name__)
@@ -34,4 +35,5 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.init_app(app)
     events.init_app(app, settings)
     headers.init_app(app, settings)
+    command.init_app(app)
     return app

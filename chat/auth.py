@@ -6,6 +6,7 @@ signed session) holds the state of a sign-in that is under way, for ten minutes.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,6 +25,8 @@ from .errors import Action, ChatError, Forbidden, Unauthenticated
 from .extensions import oauth, settings
 from .models import Session, User
 from .provider import NAME, SIGN_IN_LIFE_S, Provider
+
+log = logging.getLogger(__name__)
 
 MAX_NEXT = 200
 LEARN_AGAIN_S = 5.0
@@ -148,6 +151,8 @@ def safe_path(path: str | None) -> str | None:
 
 def _require_group(identity: oidc.Identity) -> None:
     allowed = settings().allowed_groups
+    if allowed and not identity.groups:
+        log.warning("sign-in: ALLOWED_GROUPS is set, but the ID token names no groups")
     if allowed and not allowed & identity.groups:
         raise Forbidden(
             "You are signed in with your company, but not in a group that may use this chat. "
@@ -162,8 +167,8 @@ def _provider() -> Provider:
 
 
 def _public(endpoint: str) -> str:
-    """A page's absolute address, never made from the request's Host, which anyone may choose."""
-    return settings().public_url + url_for(endpoint)
+    """A page's absolute address; of the request's Host only `Settings.origin` believes anything."""
+    return f"{settings().origin(request.host)}{url_for(endpoint)}"
 
 
 def _cookie() -> str:

@@ -9,19 +9,24 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from . import addresses
 from .environment import Environment, SettingsError
 
-__all__ = ["Settings", "SettingsError", "from_environment"]
+__all__ = ["Settings", "SettingsError", "from_environment", "problems"]
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT, PRODUCTION = "development", "production"
 MIN_SECRET_LENGTH = 32
+SELF_SIGNED = "self-signed"
+OWN_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,8 @@ class Settings:
 
     chat_env: str
     port: int
-    public_url: str
+    public_url: str | None
+    url_from_host: bool
     secret_key: str
     okta_oauth2_issuer: str
     okta_oauth2_client_id: str
@@ -52,22 +58,40 @@ class Settings:
     max_strangers: int
     max_sockets_per_user: int
     metrics_token: str | None
+    tls: str | None
+    tls_extra_sans: tuple[str, ...]
     tls_cert_file: str | None
     tls_key_file: str | None
     redirect_port: int | None
+    web_concurrency: int
 
     @property
     def development(self) -> bool:
         return self.chat_env == DEVELOPMENT
 
     @property
-    def tls(self) -> bool:
-        return self.tls_cert_file is not None
+    def serves_tls(self) -> bool:
+        """Whether TLS is ended here, with a certificate given or one made at the start."""
+        return self.tls is not None or self.tls_cert_file is not None
 
     @property
     def secure(self) -> bool:
         """Whether browsers reach the service over TLS, ended here or by a proxy in front."""
-        return self.public_url.startswith("https://")
+        return self.public_url is None or self.public_url.startswith("https://")
+
+    def origin(self, host: str) -> str | None:
+        """What browsers see this service at, for a request with that `Host`; None if at nothing.
+
+        It is `PUBLIC_URL`, whatever the `Host` says. Only with `URL_FROM_HOST` it is the `Host`'s,
+        and then only an IP address is believed: see `addresses`.
+        """
+        return self.public_url or addresses.origin(host)
+
+    @property
+    def certificate_hosts(self) -> list[str]:
+        """Who a certificate that is made here speaks for."""
+        named = [urlsplit(self.public_url).hostname or ""] if self.public_url else []
+        return list(dict.fromkeys([*named, *self.tls_extra_sans, *OWN_NAMES]))
 
     @property
     def store_is_sqlite(self) -> bool:
@@ -79,45 +103,25 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises `SettingsError` with one clear line at the first setting that is missing or wrong.
     """
-    if environ is None:
-        okta = {k: v for k, v in dotenv_values(ROOT / ".okta.env").items() if v is not None}
-        environ = {**okta, **os.environ}
-    read = Environment(environ)
-    chat_env = read.text("CHAT_ENV", PRODUCTION)
-    if chat_env not in (DEVELOPMENT, PRODUCTION):
-        raise SettingsError(f"CHAT_ENV={chat_env!r} must be {DEVELOPMENT} or {PRODUCTION}")
-    development = chat_env == DEVELOPMENT
-    port = read.port("PORT", 5000 if development else 8080)
-    certificate, key = _certificate(read)
-    return Settings(
-        chat_env=chat_env,
-        port=port,
-        public_url=_public_url(read, development, port, tls=certificate is not None),
-        secret_key=_secret_key(read, development),
-        okta_oauth2_issuer=_issuer(read, development),
-        okta_oauth2_client_id=read.text("OKTA_OAUTH2_CLIENT_ID"),
-        okta_oauth2_client_secret=read.text("OKTA_OAUTH2_CLIENT_SECRET"),
-        okta_oauth2_scopes=_scopes(read),
-        allowed_groups=frozenset(_list(read.text("ALLOWED_GROUPS", ""))),
-        database_url=_database_url(read),
-        redis_url=_redis_url(read),
-        trusted_proxies=read.whole("TRUSTED_PROXIES", 0),
-        session_hours=read.hours("SESSION_HOURS", 168),
-        session_idle_hours=read.hours("SESSION_IDLE_HOURS", 24),
-        rate_messages=read.rate("RATE_MESSAGES", "10 per 10 seconds"),
-        rate_events=read.rate("RATE_EVENTS", "100 per 10 seconds"),
-        rate_sign_in=read.rate("RATE_SIGN_IN", "120 per minute"),
-        max_body_chars=read.whole("MAX_BODY_CHARS", 4_000, least=1),
-        max_frame_bytes=read.whole("MAX_FRAME_BYTES", 65_536, least=1_024),
-        max_frames_per_second=read.whole("MAX_FRAMES_PER_SECOND", 100, least=1),
-        max_strangers=read.whole("MAX_STRANGERS", 100, least=1),
-        max_sockets=read.whole("MAX_SOCKETS", 5_000, least=1),
-        max_sockets_per_user=read.whole("MAX_SOCKETS_PER_USER", 20, least=1),
-        metrics_token=_metrics_token(read),
-        tls_cert_file=certificate,
-        tls_key_file=key,
-        redirect_port=read.port("REDIRECT_PORT", 0) if read.optional("REDIRECT_PORT") else None,
-    )
+    read = Environment(_process_environment() if environ is None else environ)
+    return Settings(**{name: reader(read) for name, reader in READERS.items()})
+
+
+def problems(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Everything that is missing or wrong, a line each, where a start would stop at the first."""
+    read = Environment(_process_environment() if environ is None else environ)
+    found: dict[str, None] = {}
+    for reader in READERS.values():
+        try:
+            reader(read)
+        except SettingsError as error:
+            found[str(error)] = None
+    return list(found)
+
+
+def _process_environment() -> dict[str, str]:
+    okta = {k: v for k, v in dotenv_values(ROOT / ".okta.env").items() if v is not None}
+    return {**okta, **os.environ}
 
 
 def flask_config(settings: Settings) -> dict[str, object]:
@@ -147,7 +151,7 @@ def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _issuer(read: Environment, development: bool) -> str:
+def _issuer(read: Environment) -> str:
     issuer, domain = read.optional("OKTA_OAUTH2_ISSUER"), read.optional("OKTA_DOMAIN")
     if not issuer:
         if not domain:
@@ -162,16 +166,45 @@ def _issuer(read: Environment, development: bool) -> str:
             f"OKTA_OAUTH2_ISSUER/OKTA_DOMAIN: {parts.hostname} is Okta's admin console, which "
             "signs nobody in; leave out '-admin'"
         )
-    if parts.scheme == "http" and not development:
+    if parts.scheme == "http" and not _development(read):
         raise SettingsError("OKTA_OAUTH2_ISSUER must be https, except with CHAT_ENV=development")
     # As given: the provider's own spelling, with a slash at the end or without, is what counts.
     return issuer
 
 
-def _public_url(read: Environment, development: bool, port: int, *, tls: bool) -> str:
-    default = f"{'https' if tls else 'http'}://localhost:{port}" if development else None
-    if default is None and not read.optional("PUBLIC_URL"):
+def _chat_env(read: Environment) -> str:
+    chat_env = read.text("CHAT_ENV", PRODUCTION)
+    if chat_env not in (DEVELOPMENT, PRODUCTION):
+        raise SettingsError(f"CHAT_ENV={chat_env!r} must be {DEVELOPMENT} or {PRODUCTION}")
+    return chat_env
+
+
+def _development(read: Environment) -> bool:
+    return read.text("CHAT_ENV", PRODUCTION) == DEVELOPMENT
+
+
+def _port(read: Environment) -> int:
+    # All above 1023, so that no privilege is needed to listen there.
+    return read.port("PORT", 5000 if _development(read) else 8443 if _serves_tls(read) else 8080)
+
+
+def _redirect_port(read: Environment) -> int | None:
+    served = _serves_tls(read) and not _development(read)
+    if not read.optional("REDIRECT_PORT") and not served:
+        return None
+    port = read.port("REDIRECT_PORT", 8080)
+    if port == _port(read):
+        raise SettingsError(f"REDIRECT_PORT={port} is PORT too; give each one of its own")
+    return port
+
+
+def _public_url(read: Environment) -> str | None:
+    development, tls = _development(read), _serves_tls(read)
+    if _url_from_host(read):
+        return None
+    if not development and not read.optional("PUBLIC_URL"):
         raise SettingsError("PUBLIC_URL is not set: the address that browsers see, https://…")
+    default = f"{'https' if tls else 'http'}://localhost:{_port(read)}" if development else None
     url = read.text("PUBLIC_URL", default).rstrip("/")
     parts = read.url("PUBLIC_URL", url)
     if parts.path:
@@ -179,19 +212,22 @@ def _public_url(read: Environment, development: bool, port: int, *, tls: bool) -
     if parts.scheme == "http" and not development:
         raise SettingsError("PUBLIC_URL must be https, except with CHAT_ENV=development")
     if parts.scheme == "http" and tls:
-        raise SettingsError(f"PUBLIC_URL={url} is http, but TLS_CERT_FILE makes this service https")
-    return _normal_origin(parts.scheme, parts.hostname or "", parts.port)
+        raise SettingsError(f"PUBLIC_URL={url} is http, but this service speaks TLS: make it https")
+    return addresses.normal_origin(parts.scheme, parts.hostname or "", parts.port)
 
 
-def _normal_origin(scheme: str, host: str, port: int | None) -> str:
-    """As a browser writes it in `Origin`: lower case, and no port where it is the scheme's own."""
-    host = f"[{host}]" if ":" in host else host
-    if port is None or port == {"https": 443, "http": 80}[scheme]:
-        return f"{scheme}://{host}"
-    return f"{scheme}://{host}:{port}"
+def _url_from_host(read: Environment) -> bool:
+    if not read.flag("URL_FROM_HOST"):
+        return False
+    if read.optional("PUBLIC_URL"):
+        raise SettingsError("URL_FROM_HOST and PUBLIC_URL are both set; keep one")
+    if not _serves_tls(read):
+        raise SettingsError("URL_FROM_HOST needs TLS=self-signed, or TLS_CERT_FILE: it means https")
+    return True
 
 
-def _secret_key(read: Environment, development: bool) -> str:
+def _secret_key(read: Environment) -> str:
+    development = _development(read)
     key = read.optional("SECRET_KEY")
     if key is None and development:
         return secrets.token_hex(32)
@@ -243,11 +279,82 @@ def _redis_url(read: Environment) -> str | None:
     return url
 
 
-def _certificate(read: Environment) -> tuple[str | None, str | None]:
-    certificate, key = read.optional("TLS_CERT_FILE"), read.optional("TLS_KEY_FILE")
-    if bool(certificate) != bool(key):
-        raise SettingsError("TLS_CERT_FILE and TLS_KEY_FILE go together; only one of them is set")
-    for name, path in (("TLS_CERT_FILE", certificate), ("TLS_KEY_FILE", key)):
+def _web_concurrency(read: Environment) -> int:
+    processes = read.whole("WEB_CONCURRENCY", 1, least=1)
+    if processes > 1 and not read.optional("REDIS_URL"):
+        raise SettingsError(
+            f"WEB_CONCURRENCY={processes} needs REDIS_URL: without it, who is on one process would "
+            "not hear who is on another"
+        )
+    return processes
+
+
+def _tls(read: Environment) -> str | None:
+    tls = read.optional("TLS")
+    if tls not in (None, SELF_SIGNED):
+        raise SettingsError(f"TLS={tls!r} must be {SELF_SIGNED}, or not set")
+    if tls and (read.optional("TLS_CERT_FILE") or read.optional("TLS_KEY_FILE")):
+        raise SettingsError("TLS=self-signed and TLS_CERT_FILE/TLS_KEY_FILE are both set; keep one")
+    return tls
+
+
+def _tls_extra_sans(read: Environment) -> tuple[str, ...]:
+    names = tuple(_list(read.text("TLS_EXTRA_SANS", "")))
+    for name in names:
+        if not addresses.is_host(name):
+            raise SettingsError(f"TLS_EXTRA_SANS: {name!r} is neither a DNS name nor an IP address")
+    return names
+
+
+def _serves_tls(read: Environment) -> bool:
+    return any(read.optional(name) for name in ("TLS", "TLS_CERT_FILE", "TLS_KEY_FILE"))
+
+
+def _tls_file(name: str) -> Callable[[Environment], str | None]:
+    def reader(read: Environment) -> str | None:
+        path = read.optional(name)
+        if bool(read.optional("TLS_CERT_FILE")) != bool(read.optional("TLS_KEY_FILE")):
+            raise SettingsError(
+                "TLS_CERT_FILE and TLS_KEY_FILE go together; only one of them is set"
+            )
         if path and not os.access(path, os.R_OK):
             raise SettingsError(f"{name}={path} can't be read")
-    return certificate, key
+        return path
+
+    return reader
+
+
+# How each setting is read, in the order in which mistakes are told.
+READERS: Mapping[str, Callable[[Environment], Any]] = {
+    "chat_env": _chat_env,
+    "port": _port,
+    "public_url": _public_url,
+    "url_from_host": _url_from_host,
+    "secret_key": _secret_key,
+    "okta_oauth2_issuer": _issuer,
+    "okta_oauth2_client_id": lambda read: read.text("OKTA_OAUTH2_CLIENT_ID"),
+    "okta_oauth2_client_secret": lambda read: read.text("OKTA_OAUTH2_CLIENT_SECRET"),
+    "okta_oauth2_scopes": _scopes,
+    "allowed_groups": lambda read: frozenset(_list(read.text("ALLOWED_GROUPS", ""))),
+    "database_url": _database_url,
+    "redis_url": _redis_url,
+    "trusted_proxies": lambda read: read.whole("TRUSTED_PROXIES", 0),
+    "session_hours": lambda read: read.hours("SESSION_HOURS", 168),
+    "session_idle_hours": lambda read: read.hours("SESSION_IDLE_HOURS", 24),
+    "rate_messages": lambda read: read.rate("RATE_MESSAGES", "10 per 10 seconds"),
+    "rate_events": lambda read: read.rate("RATE_EVENTS", "100 per 10 seconds"),
+    "rate_sign_in": lambda read: read.rate("RATE_SIGN_IN", "120 per minute"),
+    "max_body_chars": lambda read: read.whole("MAX_BODY_CHARS", 4_000, least=1),
+    "max_frame_bytes": lambda read: read.whole("MAX_FRAME_BYTES", 65_536, least=1_024),
+    "max_frames_per_second": lambda read: read.whole("MAX_FRAMES_PER_SECOND", 100, least=1),
+    "max_sockets": lambda read: read.whole("MAX_SOCKETS", 5_000, least=1),
+    "max_strangers": lambda read: read.whole("MAX_STRANGERS", 100, least=1),
+    "max_sockets_per_user": lambda read: read.whole("MAX_SOCKETS_PER_USER", 20, least=1),
+    "metrics_token": _metrics_token,
+    "tls": _tls,
+    "tls_extra_sans": _tls_extra_sans,
+    "tls_cert_file": _tls_file("TLS_CERT_FILE"),
+    "tls_key_file": _tls_file("TLS_KEY_FILE"),
+    "redirect_port": _redirect_port,
+    "web_concurrency": _web_concurrency,
+}

@@ -66,6 +66,12 @@ class Environment:
             raise SettingsError(f"{name}={text!r} must be a whole number of at least {least}")
         return int(text)
 
+    def flag(self, name: str) -> bool:
+        text = self.text(name, "0")
+        if text not in ("0", "1"):
+            raise SettingsError(f"{name}={text!r} must be 1 or 0")
+        return text == "1"
+
     def port(self, name: str, default: int) -> int:
         number = self.whole(name, default, least=1)
         if number > 65535:

@@ -41,7 +41,8 @@ def init_app(app: Flask, given: Settings) -> None:
     transport.init_app(
         app,
         socketio,
-        origin=given.public_url,
+        origin=given.origin,
+        websocket_only=given.web_concurrency > 1,
         max_frame_bytes=given.max_frame_bytes,
         max_frames_per_second=given.max_frames_per_second,
         max_strangers=given.max_strangers,

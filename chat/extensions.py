@@ -29,7 +29,8 @@ oauth = OAuth()
 def init_app(app: Flask, given: Settings) -> None:
     """Bind the store and the provider, each as its module says; `events` binds the sockets."""
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = store.engine_options(given)
-    Path(app.instance_path).mkdir(exist_ok=True)
+    if f"sqlite:///{app.instance_path}/" in given.database_url:
+        Path(app.instance_path).mkdir(exist_ok=True)
     db.init_app(app)
     migrate.init_app(app, db)
     store.init_app(app, db, given)

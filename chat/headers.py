@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlsplit
 
 from flask import Flask, redirect, request
@@ -11,10 +12,12 @@ from werkzeug.wrappers import Response
 
 from . import metrics
 from .config import Settings
-from .errors import Forbidden
+from .errors import Forbidden, Invalid
 from .extensions import oauth
 from .provider import NAME, Provider
 from .redirect import location
+
+log = logging.getLogger(__name__)
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Asked by machines, under whatever name they know the host by.
@@ -29,6 +32,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         # Only the address: scheme and host are those of PUBLIC_URL, whatever a proxy says.
         fixed = ProxyFix(app.wsgi_app, settings.trusted_proxies, x_proto=0)
         app.wsgi_app = fixed  # type: ignore[method-assign]
+    else:
+        _tell_of_a_proxy(app)
 
     @app.before_request
     def check_origin() -> None:
@@ -38,9 +43,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     @app.before_request
     def keep_to_public_url() -> ResponseReturnValue | None:
         """Cookies and the provider's redirects belong to one host; others are led there."""
-        foreign = request.host != urlsplit(settings.public_url).netloc
-        if foreign and request.method in SAFE_METHODS and request.path not in PROBES:
-            return redirect(location(settings.public_url, request.environ), code=307)
+        if request.path in PROBES:
+            return None
+        origin = settings.origin(request.host)
+        if origin is None:
+            raise Invalid("This chat is reached by its IP address, and by no name.")
+        if request.host != urlsplit(origin).netloc and request.method in SAFE_METHODS:
+            return redirect(location(origin, request.environ), code=307)
         return None
 
     @app.after_request
@@ -55,6 +64,21 @@ def init_app(app: Flask, settings: Settings) -> None:
         return response
 
 
+def _tell_of_a_proxy(app: Flask) -> None:
+    """Once, as it may be anyone's forgery; `flask doctor` has no request to see it by."""
+    told = False
+
+    @app.before_request
+    def look() -> None:
+        nonlocal told
+        if not told and "X-Forwarded-For" in request.headers:
+            told = True
+            log.warning(
+                "a request came with X-Forwarded-For, and TRUSTED_PROXIES is 0: if a proxy is in "
+                "front, all share its address and RATE_SIGN_IN; set how many proxies add to it"
+            )
+
+
 def _from_our_pages(settings: Settings) -> bool:
     """Whether a browser vouches that our own page made the request; silence does not.
 
@@ -62,7 +86,7 @@ def _from_our_pages(settings: Settings) -> bool:
     """
     origin = request.headers.get("Origin")
     if origin is not None:
-        return origin == settings.public_url
+        return origin == settings.origin(request.host)
     return request.headers.get("Sec-Fetch-Site") == "same-origin"
 
 
@@ -85,14 +109,15 @@ def _csp(settings: Settings) -> str:
     provider: Provider = oauth.create_client(NAME)
     # Chromium applies form-action to redirects too: signing out is a POST sent on to the provider.
     forms = " ".join(["'self'", *sorted(provider.form_origins())])
-    socket = settings.public_url.replace("http", "ws", 1)
+    # Not all browsers take 'self' for the socket too.
+    socket = (settings.origin(request.host) or "").replace("http", "ws", 1)
     return "; ".join(
         (
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data:",
-            f"connect-src 'self' {socket}",
+            f"connect-src 'self' {socket}".rstrip(),
             f"form-action {forms}",
             "base-uri 'none'",
             "frame-ancestors 'none'",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from . import addresses
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from .config import Settings
+
+PORT = re.compile(r":[0-9]+$")
 
 
 def location(public_url: str, environ: WSGIEnvironment) -> str:
@@ -19,12 +26,41 @@ def location(public_url: str, environ: WSGIEnvironment) -> str:
     return f"{public_url}/{path.lstrip('/')}" + (f"?{query}" if query else "")
 
 
-def to(public_url: str) -> WSGIApplication:
-    """What plain HTTP's port serves where the service speaks TLS: nothing but 308 (RFC 9110)."""
+def to(settings: Settings) -> WSGIApplication:
+    """What plain HTTP's port serves where the service speaks TLS: 308 (RFC 9110), and `/healthz`.
+
+    An orchestrator asks for the latter, which has nothing to hide.
+    """
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        headers = [("Location", location(public_url, environ)), ("Content-Length", "0")]
-        start_response("308 Permanent Redirect", headers)
-        return [b""]
+        if environ["PATH_INFO"] == "/healthz":
+            return _answer(start_response, "200 OK", b'{"ok":true}\n', "application/json")
+        base = _tls_address(settings, environ)
+        if base is None:
+            return _answer(start_response, "400 Bad Request", b"Ask for it by its IP address.\n")
+        leads_to = ("Location", location(base, environ))
+        return _answer(start_response, "308 Permanent Redirect", b"", None, leads_to)
 
     return app
+
+
+def _tls_address(settings: Settings, environ: WSGIEnvironment) -> str | None:
+    """Where the same service speaks TLS; the port that was asked says nothing of that one."""
+    if settings.public_url is not None:
+        return settings.public_url
+    host = PORT.sub("", environ.get("HTTP_HOST", ""))
+    return addresses.origin(f"{host}:{settings.port}")
+
+
+def _answer(
+    start_response: StartResponse,
+    status: str,
+    body: bytes,
+    media_type: str | None = "text/plain",
+    *more: tuple[str, str],
+) -> list[bytes]:
+    headers = [("Content-Length", str(len(body))), *more]
+    if media_type:
+        headers.append(("Content-Type", media_type))
+    start_response(status, headers)
+    return [body]

@@ -6,9 +6,11 @@ more than this service.
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAYS = 365  # browsers refuse a certificate that is valid for more than 398
+SERVED_DAYS = 30
+LOOK_EVERY_S = 3_600.0
 RENEW_BEFORE = timedelta(days=7)
 CLOCK_SKEW = timedelta(hours=1)
 
@@ -45,11 +49,21 @@ def make_self_signed(hosts: Sequence[str], days: int = DAYS) -> tuple[bytes, byt
     return certificate.public_bytes(serialization.Encoding.PEM), _pem(key)
 
 
-def ensure_self_signed(certificate: Path, key: Path, hosts: Sequence[str]) -> None:
+def ensure_self_signed(
+    certificate: Path, key: Path, hosts: Sequence[str], days: int = DAYS
+) -> None:
     """Leave a certificate at `certificate` that is still good for a week, and its key at `key`."""
-    if key.exists() and certificate.exists() and _lasts(certificate.read_bytes()):
-        return
-    write_pair(certificate, key, *make_self_signed(hosts))
+    certificate.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(certificate.parent):
+        if key.exists() and certificate.exists() and _lasts(certificate.read_bytes()):
+            return
+        write_pair(certificate, key, *make_self_signed(hosts, days))
+
+
+def fingerprint(certificate: Path) -> str:
+    """The SHA-256 of a certificate, as browsers show it to whoever wants to compare."""
+    digest = x509.load_pem_x509_certificate(certificate.read_bytes()).fingerprint(hashes.SHA256())
+    return digest.hex(":").upper()
 
 
 def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: bytes) -> None:
@@ -62,6 +76,17 @@ def write_pair(certificate: Path, key: Path, certificate_pem: bytes, key_pem: by
     with os.fdopen(descriptor, "wb") as file:
         file.write(key_pem)
     certificate.write_bytes(certificate_pem)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that use this folder waiting; two of them would mix up their pairs."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 _KEY_USAGE = x509.KeyUsage(

@@ -6,19 +6,18 @@ clone too.
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from chat import doctor
 from chat.config import Settings, SettingsError, from_environment
+from chat.healthcheck import is_ok, is_well
 
 from . import provider
 from .children import Children
@@ -39,6 +38,7 @@ def main() -> int:
         if mock_port:
             environ |= provider.settings(mock_port)
         settings = from_environment(environ)
+        doctor.look_at_start(settings, lambda _, line: print(f"chat: {line}", file=sys.stderr))
         require_free("run-tls" if tls else "run", ports(settings, mock_port))
     except SettingsError as error:
         print(f"chat: {error}", file=sys.stderr)
@@ -113,27 +113,9 @@ def serve(settings: Settings, environ: dict[str, str], mock_port: int | None) ->
 
 def answers(settings: Settings, mock_port: int | None) -> bool:
     """Whether all that was started can be used."""
-    if not is_ok(settings.port, "/healthz", tls=settings.tls):
+    if not is_well(settings):
         return False
     return not mock_port or is_ok(mock_port, "/.well-known/openid-configuration")
-
-
-def is_ok(port: int, path: str, *, tls: bool = False) -> bool:
-    """Whether a GET on this machine is answered with 200."""
-    # Not by urllib, which would ask through a proxy, if the environment names one.
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    if tls:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # whether it answers is asked, not who it is
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=1, context=context)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
 
 
 def welcome(settings: Settings, mock_port: int | None) -> str:

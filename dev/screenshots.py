@@ -81,7 +81,7 @@ def served() -> Iterator[str]:
         children.start("The chat", run.CHAT, environ)
         if not children.until(lambda: run.answers(settings, MOCK_PORT)):
             raise SystemExit("The chat did not start.")
-        yield settings.public_url
+        yield f"http://localhost:{settings.port}"
 
 
 def signed_in(browser: Browser, url: str, name: str) -> Page:

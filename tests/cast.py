@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from html.parser import HTMLParser
 from typing import Any, Protocol, Self, cast
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import socketio
 
@@ -190,8 +192,11 @@ class Socket:
     """A Socket.IO client whose events wait in line until a test asks for them."""
 
     def __init__(self) -> None:
-        self.client = socketio.AsyncClient(reconnection=False)
+        # As for `Person.http`: certificates of tests are nobody's that the system knows.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False))
+        self.client = socketio.AsyncClient(reconnection=False, http_session=self._session)
         self.closed = asyncio.Event()
+        self._connection: Any = None
         self._refusal: Any = None
         self._events: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
         self.client.on("*", self._keep)
@@ -205,6 +210,7 @@ class Socket:
         except socketio.exceptions.ConnectionError as error:
             told = self._refusal.get("message") if isinstance(self._refusal, dict) else None
             raise SocketRefused(told) from error
+        self._connection = self.client.eio.ws.get_extra_info("socket")
 
     async def call(self, event: str, payload: Any = None, timeout: float = 5) -> Any:
         """Emit, and return the server's ack; `TimeoutError` if none comes within `timeout` s."""
@@ -230,6 +236,17 @@ class Socket:
 
     async def close(self) -> None:
         await self.client.disconnect()
+        await self._session.close()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Have the connection gone before its loop is: over TLS it would wait for a goodbye."""
+        if self._connection is None:
+            return
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        while self._connection.fileno() != -1:
+            await asyncio.sleep(0)
 
     def _keep(self, event: str, *payload: Any) -> None:
         self._events[event].put_nowait(payload[0] if payload else None)

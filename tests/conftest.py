@@ -79,8 +79,7 @@ def _serving(folders: pytest.TempPathFactory, result: Callable[[Serve], T]) -> I
     ) -> App:
         port = port or servers.free_port()
         folder = folders.mktemp("app")
-        url = environ.get("PUBLIC_URL", f"http://localhost:{port}")
-        given = _okta(provider, url) | environ
+        given = _okta(provider, servers.url_of(port, environ)) | environ
         app = App(folder, port, given, wsgi)
         started.append(app)
         app.start()

@@ -20,7 +20,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote_plus, urlencode
 
@@ -107,11 +107,19 @@ class Deviation:
 
 
 class Provider:
-    """The provider, served from a thread of this process on a loopback port."""
+    """The provider, served from a thread of this process on a loopback port.
 
-    def __init__(self, port: int) -> None:
-        self.issuer = f"http://127.0.0.1:{port}"
-        self.port = port
+    With a `certificate` and its key it speaks TLS; `host` is another address to serve at.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        certificate: tuple[str, str] | None = None,
+    ) -> None:
+        self.issuer = f"{'https' if certificate else 'http'}://{host}:{port}"
+        self.host, self.port, self.certificate = host, port, certificate
         self.people: dict[str, Json] = {
             "alice": {"name": "Alice", "email": "alice@example.com", "groups": ["chat", "staff"]},
             "bob": {"name": "Bob", "email": "bob@example.com", "groups": ["guests"]},
@@ -141,6 +149,11 @@ class Provider:
         self._clients[client.id] = client
         return client
 
+    def enter(self, client_id: str, sign_in: str, sign_out: str) -> None:
+        """Enter a client's redirect URIs, as an administrator does once the address is known."""
+        uris = {"redirect_uri": sign_in, "post_logout_redirect_uri": sign_out}
+        self._clients[client_id] = replace(self._clients[client_id], **uris)
+
     @contextlib.contextmanager
     def deviating(self, deviation: Deviation) -> Iterator[None]:
         """Misbehave for the length of the block; what hangs by then is let go at its end."""
@@ -169,7 +182,12 @@ class Provider:
     def start(self) -> None:
         app = _application(self)
         self._server = make_server(
-            "127.0.0.1", self.port, app, threaded=True, request_handler=_Quiet
+            self.host,
+            self.port,
+            app,
+            threaded=True,
+            request_handler=_Quiet,
+            ssl_context=self.certificate,
         )
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 

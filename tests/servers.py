@@ -137,6 +137,13 @@ class Server:
         return self.ready()
 
 
+def url_of(port: int, environ: Mapping[str, str]) -> str:
+    """What browsers see an application at that has these settings."""
+    if environ.get("URL_FROM_HOST") == "1":
+        return f"https://127.0.0.1:{port}"
+    return environ.get("PUBLIC_URL", f"http://localhost:{port}")
+
+
 class App(Server):
     """The application, served as in production: gunicorn with its own configuration file."""
 
@@ -148,8 +155,9 @@ class App(Server):
         wsgi: str = "wsgi:app",
     ) -> None:
         self.port = port
-        self.address = f"http://127.0.0.1:{port}"
-        self.url = environ.get("PUBLIC_URL", f"http://localhost:{port}")
+        scheme = "https" if {"TLS", "TLS_CERT_FILE"} & environ.keys() else "http"
+        self.address = f"{scheme}://127.0.0.1:{port}"
+        self.url = url_of(port, environ)
         self.database_url = environ.get("DATABASE_URL", f"sqlite:///{folder / 'chat.db'}")
         given = {
             "CHAT_ENV": "development",

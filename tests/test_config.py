@@ -56,6 +56,7 @@ def test_what_development_starts_with() -> None:
         chat_env="development",
         port=5000,
         public_url="http://localhost:5000",
+        url_from_host=False,
         okta_oauth2_scopes="openid profile email",
         allowed_groups=frozenset(),
         database_url=f"sqlite:///{config.ROOT}/instance/chat.db",
@@ -68,11 +69,14 @@ def test_what_development_starts_with() -> None:
         max_frame_bytes=65_536,
         max_sockets_per_user=20,
         metrics_token=None,
+        tls=None,
+        tls_extra_sans=(),
         tls_cert_file=None,
         tls_key_file=None,
         redirect_port=None,
+        web_concurrency=1,
     )
-    assert (settings.development, settings.tls, settings.secure) == (True, False, False)
+    assert (settings.development, settings.serves_tls, settings.secure) == (True, False, False)
     assert settings.store_is_sqlite
 
 
@@ -135,6 +139,16 @@ TAKEN: list[tuple[str, str, Any]] = [
     ("MAX_STRANGERS", "1", 1),
     ("MAX_SOCKETS_PER_USER", "1", 1),
     ("METRICS_TOKEN", STRONG, STRONG),
+    ("URL_FROM_HOST", "0", False),
+    ("TLS", "self-signed", "self-signed"),
+    ("TLS", "", None),
+    ("TLS_EXTRA_SANS", "", ()),
+    (
+        "TLS_EXTRA_SANS",
+        "chat.internal, *.example.com,10.0.0.7,2001:db8::1,",
+        ("chat.internal", "*.example.com", "10.0.0.7", "2001:db8::1"),
+    ),
+    ("WEB_CONCURRENCY", "1", 1),
     ("REDIRECT_PORT", "80", 80),
     ("REDIRECT_PORT", "", None),
 ]
@@ -172,7 +186,11 @@ REFUSED: dict[str, list[str]] = {
     "MAX_STRANGERS": ["0", "many"],
     "MAX_SOCKETS_PER_USER": ["0", "many"],
     "METRICS_TOKEN": ["short", "a" * 64],
-    "REDIRECT_PORT": ["0", "65536", "http"],
+    "REDIRECT_PORT": ["0", "65536", "http", "5000"],
+    "URL_FROM_HOST": ["yes", "true", "2", "1"],
+    "TLS": ["1", "yes", "Self-Signed", "selfsigned"],
+    "TLS_EXTRA_SANS": ["a b", "https://a.example", "a.example:443", "fe80::1%eth0", "a,,b/c"],
+    "WEB_CONCURRENCY": ["0", "-1", "two", "2"],
     "OKTA_OAUTH2_ISSUER": [
         *["id.example.com", "ftp://id.example.com", "https://", "https:///oauth2", "https:id"],
         *["https://id.example.com/?x=1", "https://id.example.com/#x", "https://[::1"],
@@ -400,8 +418,9 @@ def pair(tmp_path: Path) -> dict[str, str]:
 
 def test_a_certificate_and_its_key_make_it_https(pair: dict[str, str]) -> None:
     settings = read(**pair)
-    assert settings.tls
+    assert settings.serves_tls
     assert settings.public_url == "https://localhost:5000"
+    assert settings.redirect_port is None
 
 
 @pytest.mark.parametrize("missing", ["TLS_CERT_FILE", "TLS_KEY_FILE"])
@@ -417,6 +436,77 @@ def test_a_certificate_and_its_key_must_be_there(pair: dict[str, str], missing: 
 
 def test_a_certificate_serves_no_plain_address(pair: dict[str, str]) -> None:
     assert "PUBLIC_URL" in refusal(**pair, PUBLIC_URL="http://localhost:5000")
+
+
+def test_production_over_tls_has_two_ports(pair: dict[str, str]) -> None:
+    for tls in (pair, {"TLS": "self-signed"}):
+        settings = read(PRODUCTION, **tls)
+        assert (settings.port, settings.redirect_port) == (8443, 8080)
+    moved = read(PRODUCTION, TLS="self-signed", PORT="443", REDIRECT_PORT="80")
+    assert (moved.port, moved.redirect_port) == (443, 80)
+
+
+def test_two_ports_are_two() -> None:
+    told = refusal(PRODUCTION, TLS="self-signed", PORT="8080")
+    assert "REDIRECT_PORT=8080 is PORT too" in told
+
+
+@pytest.mark.parametrize("name", ["TLS_CERT_FILE", "TLS_KEY_FILE"])
+def test_a_certificate_is_given_or_made(pair: dict[str, str], name: str) -> None:
+    assert "keep one" in refusal(TLS="self-signed", **{name: pair[name]})
+
+
+def test_a_certificate_made_here_speaks_for_these() -> None:
+    own = ["localhost", "127.0.0.1", "::1"]
+    settings = read(PRODUCTION, TLS="self-signed", TLS_EXTRA_SANS="10.0.0.7,localhost")
+    assert settings.certificate_hosts == ["chat.example.com", "10.0.0.7", *own]
+    nowhere = read(PRODUCTION, TLS="self-signed", URL_FROM_HOST="1", PUBLIC_URL=None)
+    assert nowhere.certificate_hosts == own
+
+
+# The address out of each request
+
+
+def test_the_address_may_come_from_each_request() -> None:
+    settings = read(PRODUCTION, TLS="self-signed", URL_FROM_HOST="1", PUBLIC_URL=None)
+    assert (settings.public_url, settings.secure) == (None, True)
+    assert settings.origin("192.0.2.7") == "https://192.0.2.7"
+    assert settings.origin("chat.example.com") is None
+
+
+def test_else_it_never_does() -> None:
+    assert read(PRODUCTION).origin("192.0.2.7") == "https://chat.example.com"
+
+
+def test_an_address_is_told_once() -> None:
+    assert "keep one" in refusal(PRODUCTION, TLS="self-signed", URL_FROM_HOST="1")
+
+
+def test_an_address_from_a_request_means_tls() -> None:
+    assert "URL_FROM_HOST needs TLS" in refusal(PRODUCTION, URL_FROM_HOST="1", PUBLIC_URL=None)
+
+
+# Several processes
+
+
+def test_several_processes_need_a_bus() -> None:
+    assert "REDIS_URL" in refusal(WEB_CONCURRENCY="2")
+    assert read(WEB_CONCURRENCY="2", REDIS_URL="redis://cache").web_concurrency == 2
+
+
+# All that is wrong, at once
+
+
+def test_every_problem_is_told_once() -> None:
+    wrong = {**PRODUCTION, "PORT": "http", "SECRET_KEY": "secret", "TLS": "self-signed"}
+    told = config.problems({**wrong, "REDIS_URL": "cache"})
+    assert len(told) == 3
+    for name, line in zip(("PORT", "SECRET_KEY", "REDIS_URL"), told, strict=True):
+        assert line.startswith(name)
+
+
+def test_no_problem_is_told_where_there_is_none() -> None:
+    assert config.problems(PRODUCTION) == []
 
 
 # Rates

@@ -15,12 +15,13 @@ import pytest
 from werkzeug.test import Client
 
 from chat import redirect, tls
-from tests import servers
+from tests import inside, servers
 from tests.cast import Person
 from tests.raw import Connection
 from tests.servers import App, MockProvider
 
 OURS = "https://localhost:5001"
+SETTINGS = inside.settings("sqlite:////nowhere.db", PUBLIC_URL=OURS)
 
 
 class TlsApp(App):
@@ -108,8 +109,13 @@ def test_plain_http_leads_to_tls(tls_app: TlsApp, path: str, method: str) -> Non
     assert "set-cookie" not in answer.headers
 
 
+def test_plain_http_says_that_it_is_well(tls_app: TlsApp) -> None:
+    answer = plainly(tls_app, "/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True})
+
+
 def test_plain_http_serves_nothing_else(tls_app: TlsApp) -> None:
-    for path in ("/healthz", "/api/me", "/metrics", "/static/js/chat.js"):
+    for path in ("/readyz", "/healthz/", "/api/me", "/metrics", "/static/js/chat.js"):
         assert plainly(tls_app, path).status_code == 308
 
 
@@ -153,7 +159,7 @@ def test_no_request_line_leads_elsewhere(tls_app: TlsApp, target: str) -> None:
     ],
 )
 def test_path_and_query_are_kept(path: str) -> None:
-    answer = Client(redirect.to(OURS)).get(path)
+    answer = Client(redirect.to(SETTINGS)).get(path)
     assert answer.status == "308 Permanent Redirect"
     location = answer.headers["Location"]
     assert location.startswith(f"{OURS}/")
@@ -162,7 +168,7 @@ def test_path_and_query_are_kept(path: str) -> None:
 
 
 def test_nothing_can_be_written_into_the_headers() -> None:
-    answer = Client(redirect.to(OURS)).get("/a%0D%0ASet-Cookie:%20planted=1")
+    answer = Client(redirect.to(SETTINGS)).get("/a%0D%0ASet-Cookie:%20planted=1")
     assert answer.status_code == 308
     assert "Set-Cookie" not in answer.headers
     assert answer.headers["Location"] == f"{OURS}/a%0D%0ASet-Cookie:%20planted=1"

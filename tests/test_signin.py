@@ -194,11 +194,14 @@ def test_who_is_in_no_allowed_group_is_refused(
     members_only: App, provider: Provider, arrive: Arrive, groups: object
 ) -> None:
     provider.people["outsider"] = {"name": "Outsider", "groups": groups}
-    outsider = arrive(members_only, "outsider")
+    outsider, before = arrive(members_only, "outsider"), len(members_only.log)
     answer = outsider.sign_in()
     assert answer.status_code == 403
     assert answer.headers["content-type"].startswith("text/html")
     assert not outsider.signed_in
+    # Who runs it is told of a token without any: the claim is not set up at the provider.
+    told = "the ID token names no groups" in members_only.log[before:]
+    assert told is not (isinstance(groups, list) and bool(groups))
     provider.people["outsider"]["groups"] = ["admins"]
     assert outsider.signs_in().me["name"] == "Outsider"
 

@@ -1,8 +1,9 @@
 """The way of bytes between browsers and events. It knows nothing of chat.
 
 `engine` and `packets` read what comes in, `gate` decides who may open a connection, `connections`
-knows those that are open, and `worker` is the gunicorn worker that asks the gate before it answers
-a WebSocket's handshake.
+knows those that are open, `secure` serves whatever certificate is the current one, `drain` moves
+everyone elsewhere when the process leaves, and `worker` is the gunicorn worker that asks the gate
+before it answers a WebSocket's handshake.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def init_app(
     app: Flask,
     socketio: SocketIO,
     *,
-    origin: str,
+    origin: Callable[[str], str | None],
+    websocket_only: bool,
     max_frame_bytes: int,
     max_frames_per_second: int,
     max_sockets: int,
@@ -37,11 +39,12 @@ def init_app(
 ) -> None:
     """Serve Socket.IO from the app, behind a `Gate`.
 
-    origin: the one Origin whose pages may connect. max_frame_bytes: the largest message taken
-    from a socket. max_frames_per_second: how many frames, in the long run. max_sockets: how many
-    connections the process holds; max_strangers: of those that are not admitted yet. is_known:
-    tells by a handshake's cookies whether it is from someone signed in. message_queue: the Redis
-    URL that joins several processes, if any.
+    origin: tells by a request's Host the one Origin whose pages may connect. websocket_only:
+    refuse polling, which needs that all requests of a client reach one process. max_frame_bytes:
+    the largest message taken from a socket. max_frames_per_second: how many frames, in the long
+    run. max_sockets: how many connections the process holds; max_strangers: of those that are not
+    admitted yet. is_known: tells by a handshake's cookies whether it is from someone signed in.
+    message_queue: the Redis URL that joins several processes, if any.
     """
     # Imported here, as gunicorn's unpatched master imports the worker's class from this package.
     from .packets import StrictJSON, StrictPacket
@@ -64,6 +67,7 @@ def init_app(
         app.wsgi_app,
         path=f"{PATH}/",
         origin=origin,
+        websocket_only=websocket_only,
         max_frame_bytes=max_frame_bytes,
         max_frames_per_second=max_frames_per_second,
         max_strangers=max_strangers,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 GATE = "transport.gate"
+WEBSOCKET_ONLY = (
+    "Only WebSockets are served here: several processes share this port, and requests of one "
+    "polling client would reach different ones."
+)
 
 
 class Refusal(NamedTuple):
@@ -32,7 +36,8 @@ class Gate:
         app: WSGIApplication,
         *,
         path: str,
-        origin: str,
+        origin: Callable[[str], str | None],
+        websocket_only: bool,
         max_frame_bytes: int,
         max_frames_per_second: int,
         max_connections: int,
@@ -43,6 +48,7 @@ class Gate:
         self.app = app
         self.path = path
         self.origin = origin
+        self.websocket_only = websocket_only
         self.max_frame_bytes = max_frame_bytes
         self.max_frames_per_second = max_frames_per_second
         self.max_connections = max_connections
@@ -64,11 +70,16 @@ class Gate:
         Browsers exempt WebSockets from the same-origin policy, so any page could open one with our
         person's cookie (CSWSH); only `Origin` tells. A polling GET of one's own page may lack it.
         """
-        origin = environ.get("HTTP_ORIGIN")
+        origin, ours = environ.get("HTTP_ORIGIN"), self.origin(environ.get("HTTP_HOST", ""))
         needed = environ["REQUEST_METHOD"] != "GET" or is_upgrade(environ)
-        if origin != self.origin and (needed or origin is not None):
+        if ours is None or origin not in (ours, None) or (origin is None and needed):
             return Refusal(HTTPStatus.FORBIDDEN, "Wrong origin.")
+        if self.websocket_only and not is_upgrade(environ):
+            return Refusal(HTTPStatus.BAD_REQUEST, WEBSOCKET_ONLY)
         is_new = "sid" not in parse_qs(environ.get("QUERY_STRING", ""))
+        if is_new and self.draining:
+            # Those whom it sends elsewhere would come back.
+            return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This process is about to end.")
         if is_new and not self._has_room(environ):
             return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "No room for more connections.")
         return None
@@ -76,7 +87,7 @@ class Gate:
     def _has_room(self, environ: WSGIEnvironment) -> bool:
         """Strangers, who will be told to sign in, have a few places of their own, and no others."""
         total, strangers = self.connections.total, self.connections.strangers
-        if self.draining or total - strangers >= self.max_connections:
+        if total - strangers >= self.max_connections:
             return False
         if strangers < self.max_strangers:
             return True
