@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from .errors import NotFound, Unauthenticated
 from .extensions import db, settings
+from .metrics import registry
 from .transport import GATE
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def metrics() -> ResponseReturnValue:
     sent = request.headers.get("Authorization", "")
     if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
         raise Unauthenticated("The metrics need METRICS_TOKEN as a bearer token.")
-    return generate_latest(), 200, {"Content-Type": CONTENT_TYPE_LATEST}
+    return generate_latest(registry()), 200, {"Content-Type": CONTENT_TYPE_LATEST}
 
 
 def _answers(ask: Callable[[], None]) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask_migrate import check, downgrade, upgrade
@@ -22,6 +25,7 @@ from tests import inside as house_of
 from tests import servers
 from tests.inside import Inside
 
+SLEEPING = {"35", "230", "115"}  # nanosleep and clock_nanosleep, of x86-64 and of ARM64
 TABLES = {"user", "session", "room", "membership", "message"}
 
 
@@ -72,16 +76,55 @@ def test_the_first_migration_makes_the_lobby(empty: Inside) -> None:
     assert (lobby.slug, lobby.name, lobby.kind, lobby.last_seq) == ("lobby", "Lobby", "open", 0)
 
 
-def test_processes_that_start_at_once_migrate_once(postgres_url: str, tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'new.db'}"
+    return cast("str", request.getfixturevalue("postgres_url"))
+
+
+def test_processes_that_start_at_once_migrate_once(new_store: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
-    environ = {**house_of.ENVIRON, "DATABASE_URL": postgres_url, "HOME": str(tmp_path)}
+    environ = {**house_of.ENVIRON, "DATABASE_URL": new_store, "HOME": str(tmp_path)}
     started = [
         subprocess.Popen(command, cwd=servers.ROOT, env=environ, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
+        for _ in range(4)
     ]
     for process in started:
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 0, errors
+
+
+def test_on_sqlite_one_that_migrates_waits_for_another(tmp_path: Path) -> None:
+    """From its first statement on: it would have read what the other is about to change."""
+    path = tmp_path / "new.db"
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    environ = {**house_of.ENVIRON, "DATABASE_URL": f"sqlite:///{path}", "HOME": str(tmp_path)}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE of_another (id INTEGER)")
+        with subprocess.Popen(
+            command, cwd=servers.ROOT, env=environ, stderr=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                servers.wait_for(lambda: _sleeps_over(process.pid, path), 15, "it to wait")
+                other.execute("COMMIT")
+                _, errors = process.communicate(timeout=30)
+            finally:
+                process.kill()
+        assert process.returncode == 0, errors
+        tables = {name for (name,) in other.execute("SELECT name FROM sqlite_master")}
+    assert tables >= {*TABLES, "of_another"}
+
+
+def _sleeps_over(pid: int, path: Path) -> bool:
+    """Whether a process has a file open, and waits: SQLite asks for its lock again and again."""
+    with contextlib.suppress(FileNotFoundError):
+        opened = any(os.readlink(fd) == str(path) for fd in Path(f"/proc/{pid}/fd").iterdir())
+        # Which system call it is in, by its number, unless it runs.
+        return opened and Path(f"/proc/{pid}/syscall").read_text().split()[0] in SLEEPING
+    return False
 
 
 # Writing
