@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socket import SO_RCVBUF, SOL_SOCKET
+from typing import NamedTuple
 
 import httpx
 import pytest
 
-from tests import raw, servers
+from tests import backstage, raw, servers
 from tests.cast import Arrive, Person
 from tests.raw import (
     BINARY,
@@ -407,3 +411,95 @@ def test_a_socket_that_is_cut_is_hung_up(app: App, arrive: Arrive) -> None:
         while (frame := socket.frame()) is not None:
             told.append(frame.payload)
         assert any(text.startswith(b'42["session_ended"') for text in told)
+
+
+# How a process leaves
+
+STAYING = 30
+
+
+class Leaving(NamedTuple):
+    """An application that was told to end, and a connection that it kept before."""
+
+    app: App
+    kept: raw.Connection
+
+
+@pytest.fixture
+def leaving(serve: Serve, mock_provider: MockProvider) -> Iterator[Leaving]:
+    """With so many sockets that it takes its time."""
+    app = serve(mock_provider)
+    with contextlib.ExitStack() as stack:
+        for _ in range(STAYING):
+            assert stack.enter_context(WebSocket(app)).upgrade() == 101
+        kept = stack.enter_context(raw.Connection(app))
+        assert asked(kept, "/healthz").status == 200
+        os.kill(app.pid, signal.SIGTERM)
+        wait_for(lambda: exchange(app, "GET", "/readyz", {}).status == 503, 5, "it to drain")
+        yield Leaving(app, kept)
+        began = time.monotonic()
+        assert app.stop(20.0) == 0
+        assert time.monotonic() - began < 10
+
+
+def asked(connection: raw.Connection, path: str) -> raw.Answer:
+    """An answer on a connection that may be kept."""
+    connection.ask("GET", path, {})
+    head = connection.head()
+    return head._replace(body=connection.read(int(head.headers["content-length"])))
+
+
+def test_who_leaves_takes_in_nobody(leaving: Leaving) -> None:
+    """Those who move would come back to it."""
+    refused = exchange(leaving.app, "GET", POLLING, {})
+    assert (refused.status, refused.body) == (503, b"This process is about to end.")
+    with WebSocket(leaving.app) as socket:
+        assert socket.upgrade() == 503
+
+
+def test_who_leaves_still_answers_and_says_that_it_is_the_last_time(leaving: Leaving) -> None:
+    """A proxy would send its next request on a connection that is gone."""
+    answer = asked(leaving.kept, "/healthz")
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert leaving.kept.rest() == b""
+    with raw.Connection(leaving.app) as fresh:
+        answer = asked(fresh, "/healthz")
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert fresh.rest() == b""
+
+
+def test_who_leaves_hangs_up_on_who_stays_idle(leaving: Leaving) -> None:
+    assert leaving.kept.rest() == b""
+    assert leaving.app.alive
+
+
+def test_what_is_under_way_is_acked_before_the_end(
+    serve: Serve, mock_provider: MockProvider, arrive: Arrive
+) -> None:
+    app = serve(mock_provider, wsgi="tests.variants:slow_commits()")
+    alice = arrive(app, "alice").signs_in()
+    room = backstage.private_room(app, alice)
+    payload = json.dumps({"room": room, "body": "Hello", "client_id": str(uuid.uuid4())})
+    with raw.connected(alice) as socket:
+        socket.send(f'427["send_message",{payload}]')
+        os.kill(app.pid, signal.SIGTERM)
+        assert socket.until("437").startswith('437[{"ok":true')
+        assert is_closed(socket)
+
+
+def test_who_does_not_read_does_not_hold_up_the_end(
+    serve: Serve, mock_provider: MockProvider, arrive: Arrive
+) -> None:
+    app = serve(mock_provider)
+    alice = arrive(app, "alice").signs_in()
+    room = backstage.private_room(app, alice)
+    with raw.connected(alice) as stuck, raw.connected(alice) as socket:
+        stuck.socket.setsockopt(SOL_SOCKET, SO_RCVBUF, 4_096)
+        for _ in range(100):  # more than the kernel holds for one who does not read
+            payload = {"room": room, "body": "🙂" * 4_000, "client_id": str(uuid.uuid4())}
+            text = json.dumps(payload, ensure_ascii=False)
+            socket.send(f'427["send_message",{text}]')
+            socket.until("437")
+        began = time.monotonic()
+        assert app.stop(20.0) == 0
+        assert time.monotonic() - began < 10

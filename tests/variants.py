@@ -13,7 +13,7 @@ import gevent
 from flask import Flask, request
 from sqlalchemy import event
 
-from chat import access, create_app, messages, presence, sessions
+from chat import access, create_app, messages, presence, sessions, transport
 
 INSIDE = "the colour of the inside is puce"
 FAULTS = {fault.__name__: fault for fault in (TypeError, KeyError, RuntimeError, ValueError)}
@@ -66,3 +66,9 @@ def _uneven(function: Any) -> Any:
         return result
 
     return late
+
+
+def pinging(seconds: float) -> Flask:
+    """Pings as often as that, for a test that has not the time to wait for pings."""
+    transport.PING_INTERVAL_S = seconds  # type: ignore[assignment]
+    return create_app()

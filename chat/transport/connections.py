@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -23,6 +23,9 @@ class Connections:
     def __init__(self, server: Server):
         self.server = server
         self._strangers: set[str] = set()
+        self._answering: dict[str, int] = {}
+        self._handle_event = server._handle_event_internal
+        server._handle_event_internal = self._handle_and_count
 
     @property
     def total(self) -> int:
@@ -52,6 +55,19 @@ class Connections:
             if socket.queue.qsize() > MAX_QUEUED_PACKETS:
                 log.warning("a client that reads too slowly is cut")
                 hang_up(self.server, sid)
+
+    def is_answering(self, sid: str) -> bool:
+        """Whether an event is handled that came by the connection of this Engine.IO id."""
+        return sid in self._answering
+
+    def _handle_and_count(self, server: Server, admitted: str, sid: str, *event: Any) -> None:
+        self._answering[sid] = self._answering.get(sid, 0) + 1
+        try:
+            self._handle_event(server, admitted, sid, *event)
+        finally:
+            self._answering[sid] -= 1
+            if not self._answering[sid]:
+                del self._answering[sid]
 
     def _admitted(self) -> Collection[str]:
         # The room None holds all that are connected to a namespace: Socket.IO's id to Engine.IO's.

@@ -15,6 +15,7 @@ from geventwebsocket.handler import WebSocketHandler
 from geventwebsocket.websocket import Header, Stream, WebSocket
 from gunicorn.workers.ggevent import PyWSGIServer
 
+from . import drain
 from .engine import is_packet
 from .gate import GATE, Gate, is_upgrade, respond
 
@@ -95,8 +96,10 @@ def _shut_down(connection: Any) -> None:
 class Handler(WebSocketHandler):
     """Answers a request; a handshake only if the gate lets it pass."""
 
-    # Those whose connection lies idle, for the next request to come or not.
-    waiting: ClassVar[set[Handler]] = set()
+    # Those whose connection lies idle, for the next request to come or not, and since when.
+    waiting: ClassVar[dict[Handler, float]] = {}
+    # Those whose connection has become a WebSocket.
+    upgraded: ClassVar[set[Handler]] = set()
 
     @property
     def gate(self) -> Gate:
@@ -119,15 +122,26 @@ class Handler(WebSocketHandler):
             self.environ["wsgi.websocket"] = self.websocket
         return cast("list[bytes] | None", result)
 
+    def run_websocket(self) -> None:
+        self.upgraded.add(self)
+        try:
+            super().run_websocket()
+        finally:
+            self.upgraded.discard(self)
+
     def read_requestline(self) -> str:
         gevent.sleep(0)  # requests sent without a pause must not keep the loop from others either
-        if self.gate.draining:
-            return ""
-        self.waiting.add(self)
+        self.waiting[self] = time.monotonic()
         try:
             return cast(str, super().read_requestline())
         finally:
-            self.waiting.discard(self)
+            del self.waiting[self]
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        if self.gate.draining and not status.startswith("101"):
+            # Or a proxy that keeps the connection would send the next request into the void.
+            headers = [*headers, ("Connection", "close")]
+        return super().start_response(status, headers, *more)
 
     def log_request(self) -> None:
         """Nothing: a load balancer logs its requests, and a callback's URL carries a code."""
@@ -162,13 +176,16 @@ class Worker(GeventWebSocketWorker):
         gevent.spawn(self._leave)
 
     def _leave(self) -> None:
-        """Admit nobody new, and close at the level of Engine.IO, after which clients reconnect."""
-        self.alive = False
-        if getattr(self, "wsgi", None) is None:
-            return  # asked to leave before the app was loaded
-        self.wsgi.extensions[GATE].draining = True
-        engine = self.wsgi.extensions["socketio"].server.eio
-        for socket in list(engine.sockets.values()):
-            socket.close(wait=False)
-        for handler in list(Handler.waiting):
+        """Admit no new socket, and move those that are here; then gunicorn stops to listen."""
+        try:
+            app = getattr(self, "wsgi", None)
+            if app is not None:  # else it was not loaded yet
+                gate = app.extensions[GATE]
+                gate.draining = True
+                gevent.spawn(drain.hang_up_on_idle, Handler.waiting, _shut_down)
+                drain.move_all(gate.connections)
+        finally:
+            self.alive = False
+        gevent.sleep(HANG_UP_AFTER_S)
+        for handler in list(Handler.upgraded):  # who does not even read that it is closed
             _shut_down(handler.socket)
