@@ -8,6 +8,7 @@ SCAN   := .venv-scan
 INSTALL := python -m pip install --quiet --disable-pip-version-check --require-hashes
 PIP    := $(BIN)/$(INSTALL)
 VENDOR := chat/static/vendor
+TWO    := --numprocesses=2 --dist=loadfile
 LOCK   := $(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest \
           --python-version 3.11 --generate-hashes --custom-compile-command "make lock"
 
@@ -28,8 +29,9 @@ doctor: $(VENV)/.run ## Look for mistakes in settings and surroundings, each wit
 	@$(BIN)/flask doctor
 
 # Two runs: a test that drives a browser holds an event loop of its own, asyncio's tests another.
+# Two files at a time: tests wait more than they work.
 test: $(VENV)/.test $(VENDOR)/.stamp ## Run all tests
-	$(BIN)/python -m pytest tests --ignore=tests/browser --ignore=tests/deploy
+	$(BIN)/python -m pytest $(TWO) tests --ignore=tests/browser --ignore=tests/deploy
 	$(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/.test ## Check style, formatting and types
@@ -86,7 +88,7 @@ push: ## Push the image: to Amazon's ECR, or REGISTRY=host[:port][/path]
 	@$(PYTHON) -m dev.push
 
 test-deploy: $(VENV)/.deploy $(VENDOR)/.stamp ## Run the container's tests (as root; see docs/operations.md)
-	$(BIN)/python -m pytest tests/deploy
+	$(BIN)/python -m pytest $(TWO) tests/deploy
 
 ##@ On AWS (NAME=commons; the region and account are those of your aws command)
 .PHONY: secrets run-task deploy rollback url status logs stop destroy

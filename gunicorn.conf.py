@@ -4,6 +4,7 @@ Its master process reads this, and must stay free of the app's imports: psycopg 
 imported only after gevent has patched, which happens in the worker.
 """
 
+import gc
 import logging
 import os
 import shutil
@@ -69,6 +70,12 @@ def on_starting(server):
         )
     if settings.redirect_port:
         listeners.append(socket.create_server((host, settings.redirect_port), backlog=128))
+
+
+def pre_fork(_server, _worker):
+    """Leave alone what is here by now, in every process, so that its memory stays shared."""
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(_server, worker):

@@ -10,7 +10,6 @@ import gevent
 from flask import Blueprint, Flask, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis import Redis
 from sqlalchemy import text
 
 from .errors import NotFound, Unauthenticated
@@ -72,5 +71,7 @@ def _ask_store() -> None:
 def _ask_bus() -> None:
     url = settings().redis_url
     if url:
+        from redis import Redis  # here: see wsgi.py
+
         with Redis.from_url(url, socket_timeout=CHECK_TIMEOUT_S) as bus:
             bus.ping()

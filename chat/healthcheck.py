@@ -12,7 +12,7 @@ import sys
 
 from .config import Settings, SettingsError, from_environment
 
-TIMEOUT_S = 4.0
+TIMEOUT_S = 4.0  # on a quarter of a core an answer may take its time
 
 
 def main() -> int:
@@ -23,21 +23,21 @@ def main() -> int:
         return 1
 
 
-def is_well(settings: Settings) -> bool:
-    """Whether the service answers, at the port that people use."""
-    return is_ok(settings.port, "/healthz", tls=settings.serves_tls)
+def is_well(settings: Settings, timeout: float = TIMEOUT_S) -> bool:
+    """Whether the service answers, at the port that people use; `timeout` in seconds."""
+    return is_ok(settings.port, "/healthz", tls=settings.serves_tls, timeout=timeout)
 
 
-def is_ok(port: int, path: str, *, tls: bool = False) -> bool:
-    """Whether a GET on this machine is answered with 200."""
+def is_ok(port: int, path: str, *, tls: bool = False, timeout: float = TIMEOUT_S) -> bool:
+    """Whether a GET on this machine is answered with 200; `timeout` in seconds."""
     # Not by urllib, which would ask through a proxy, if the environment names one.
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     if tls:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE  # whether it answers is asked, not who it is
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", port, timeout=TIMEOUT_S, context=context
+            "127.0.0.1", port, timeout=timeout, context=context
         )
     try:
         connection.request("GET", path)

@@ -22,6 +22,7 @@ from chat.healthcheck import is_ok, is_well
 from . import provider
 from .children import Children
 
+ASK_S = 1.0  # Ctrl-C waits for an answer that does not come
 ROOT = Path(__file__).resolve().parent.parent
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
 # Here nobody waits for the open chat pages to take their leave, as production does at a stop.
@@ -113,9 +114,9 @@ def serve(settings: Settings, environ: dict[str, str], mock_port: int | None) ->
 
 def answers(settings: Settings, mock_port: int | None) -> bool:
     """Whether all that was started can be used."""
-    if not is_well(settings):
+    if not is_well(settings, ASK_S):
         return False
-    return not mock_port or is_ok(mock_port, "/.well-known/openid-configuration")
+    return not mock_port or is_ok(mock_port, "/.well-known/openid-configuration", timeout=ASK_S)
 
 
 def welcome(settings: Settings, mock_port: int | None) -> str:
