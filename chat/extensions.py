@@ -20,7 +20,7 @@ db = SQLAlchemy(
     # Closing a session must not take away what it read: see store.write.
     session_options={"expire_on_commit": False},
 )
-migrate = Migrate(directory=str(Path(__file__).parent.parent / "migrations"))
+migrate = Migrate(directory=str(store.MIGRATIONS))
 # Flask's session is of no use to an event: it would be a copy from the time of the handshake.
 socketio = SocketIO(async_mode="gevent", manage_session=False)
 oauth = OAuth()

@@ -10,9 +10,12 @@ Reads run where they are called, through `db.session`. Writes run through `write
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask_migrate import upgrade
 from flask_sqlalchemy import SQLAlchemy
@@ -21,11 +24,14 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session as OrmSession
 from sqlalchemy.pool import StaticPool
 
-from .config import Settings
+from .config import ROOT, Settings
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MIGRATIONS = ROOT / "migrations"
 LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 15_000
 POOL_SIZE, POOL_OVERFLOW, POOL_TIMEOUT_S = 10, 10, 5
@@ -60,9 +66,26 @@ def init_app(app: Flask, db: SQLAlchemy, settings: Settings) -> None:
 
 
 def bring_up_to_date(app: Flask) -> None:
-    """Run the migrations that the store lacks; with PostgreSQL, processes wait for one another."""
+    """Run the migrations that the store lacks; of several processes, one at a time.
+
+    A store that is ahead is left as it is: a release can be taken back, since the migrations of the
+    next leave it what it needs (see docs/operations.md).
+    """
+    db: SQLAlchemy = app.extensions["sqlalchemy"]
     with app.app_context():
-        upgrade()
+        with db.engine.connect() as connection:
+            ahead = unknown_revisions(connection)
+        if ahead:
+            log.warning("the store's schema is ahead of this code, by %s", ", ".join(ahead))
+        else:
+            upgrade()
+
+
+def unknown_revisions(connection: Connection) -> list[str]:
+    """What a newer version of this code did to the store's schema, by its migrations' names."""
+    current = MigrationContext.configure(connection).get_current_heads()
+    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    return sorted(set(current) - known)
 
 
 def release() -> None:

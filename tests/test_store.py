@@ -21,9 +21,11 @@ from sqlalchemy.exc import IntegrityError
 from chat.extensions import db
 from chat.models import Membership, Room, Session, User
 from chat.store import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, write
+from tests import backstage, servers
 from tests import inside as house_of
-from tests import servers
+from tests.cast import Arrive
 from tests.inside import Inside
+from tests.servers import MockProvider, Serve
 
 SLEEPING = {"35", "230", "115"}  # nanosleep and clock_nanosleep, of x86-64 and of ARM64
 TABLES = {"user", "session", "room", "membership", "message"}
@@ -93,6 +95,20 @@ def test_processes_that_start_at_once_migrate_once(new_store: str, tmp_path: Pat
     for process in started:
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 0, errors
+
+
+def test_a_release_can_be_taken_back(
+    serve: Serve, mock_provider: MockProvider, new_store: str, arrive: Arrive
+) -> None:
+    """The version before does not know the newer's migrations, and serves what they left it."""
+    app = serve(mock_provider, DATABASE_URL=new_store)
+    app.stop()
+    with backstage.store(app) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'of_the_next_release'"))
+    app.start()
+    assert "the store's schema is ahead of this code, by of_the_next_release" in app.log
+    assert arrive(app, "alice").signs_in().me["name"] == "Alice"
+    app.stop()
 
 
 def test_on_sqlite_one_that_migrates_waits_for_another(tmp_path: Path) -> None:

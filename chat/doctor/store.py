@@ -15,9 +15,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ..config import ROOT, Settings
+from ..store import MIGRATIONS
 from .finding import Case, Finding, Skip, problem
 
-MIGRATIONS = ROOT / "migrations"
 CONNECT_S = 4
 OTHERWISE = "see whether it runs, and lets this machine in (security group, pg_hba.conf)"
 # By what PostgreSQL says.
@@ -65,7 +65,7 @@ def schema(case: Case) -> Iterator[Finding]:
     if unknown := current - known:
         yield problem(
             f"the store's schema is ahead of this code, by {', '.join(sorted(unknown))}",
-            "run the newer version again, or restore the backup from before it",
+            "run the newer version again; this one serves what the newer left it",
         )
         return
     done = {step.revision for step in scripts.iterate_revisions(tuple(current), "base")}
