@@ -26,7 +26,8 @@ from tests.servers import App, Serve, free_port
 SAID = ["First of all", "Then again", "And finally"]
 # What Chromium writes to the console itself where there is no network, or no server.
 NO_NETWORK = r"ERR_INTERNET_DISCONNECTED"
-NO_SERVER = r"ERR_(CONNECTION|EMPTY|SOCKET)_|Connection closed before"
+# One that is about to end answers 503, then nothing.
+NO_SERVER = r"ERR_(CONNECTION|EMPTY|SOCKET)_|Connection closed before|\b503\b"
 
 
 @pytest.fixture(scope="module")
