@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -58,18 +59,35 @@ def on_starting(server):
         except SettingsError as error:
             sys.exit(f"chat: {error}")
     if settings.tls:
-        from chat import tls
+        ensure_certificate(server.log)
+    if settings.serves_tls:
+        try:
+            ssl_context(server.cfg, None)
+        except OSError as error:  # else it would end each worker anew
+            sys.exit(f"chat: {certfile} and {keyfile} can't be served: {error}")
+    if settings.redirect_port:
+        try:
+            listeners.append(socket.create_server((host, settings.redirect_port), backlog=128))
+        except OSError as error:
+            sys.exit(f"chat: REDIRECT_PORT={settings.redirect_port} can't be listened on: {error}")
 
-        tls.ensure_self_signed(
-            Path(certfile), Path(keyfile), settings.certificate_hosts, tls.SERVED_DAYS
-        )
-        server.log.warning(
+
+def ensure_certificate(log):
+    """Make a certificate where there is none, or one that ends soon, and tell its fingerprint."""
+    from chat import tls
+
+    pair = Path(certfile), Path(keyfile)
+    if tls.ensure_self_signed(*pair, settings.certificate_hosts, tls.SERVED_DAYS):
+        log.warning(
             "A certificate was made for %s; SHA-256 fingerprint %s",
             ", ".join(settings.certificate_hosts),
-            tls.fingerprint(Path(certfile)),
+            tls.fingerprint(pair[0]),
         )
-    if settings.redirect_port:
-        listeners.append(socket.create_server((host, settings.redirect_port), backlog=128))
+
+
+def when_ready(_server):
+    """Have no reload: gunicorn would read this file again, but not listen or make anew."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def pre_fork(_server, _worker):
@@ -107,7 +125,6 @@ def post_worker_init(worker):
     Who connects meanwhile waits; nobody is served from a store of an older form.
     """
     import gevent
-    from gevent.pywsgi import WSGIServer
     from gevent.socket import socket as gevent_socket
 
     from chat import auth, redirect, sessions, store
@@ -127,8 +144,7 @@ def post_worker_init(worker):
     if settings.tls:
         gevent.spawn(renew_for_ever)
     for listener in listeners:
-        plain = gevent_socket(fileno=listener.detach())
-        WSGIServer(plain, redirect.to(settings), log=None).start()
+        redirect.serve(gevent_socket(fileno=listener.detach()), settings)
 
 
 @contextmanager
@@ -163,6 +179,4 @@ def renew_for_ever():
 
     while True:
         gevent.sleep(tls.LOOK_EVERY_S)
-        tls.ensure_self_signed(
-            Path(certfile), Path(keyfile), settings.certificate_hosts, tls.SERVED_DAYS
-        )
+        ensure_certificate(logging.getLogger("chat.tls"))

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from . import addresses
 from .environment import Environment, SettingsError
@@ -36,7 +37,7 @@ def _issuer(read: Environment) -> str:
             raise SettingsError(f"OKTA_DOMAIN={domain!r} must be like dev-123456.okta.com")
         issuer = f"https://{host}/oauth2/default"
     parts = read.url("OKTA_OAUTH2_ISSUER", issuer)
-    if "-admin." in (parts.hostname or ""):
+    if re.search(r"-admin\.okta[a-z-]*\.com$", parts.hostname or ""):
         raise SettingsError(
             f"OKTA_OAUTH2_ISSUER/OKTA_DOMAIN: {parts.hostname} is Okta's admin console, which "
             "signs nobody in; leave out '-admin'"
@@ -69,7 +70,8 @@ def _redirect_port(read: Environment) -> int | None:
         return None
     port = read.port("REDIRECT_PORT", 8080)
     if port == _port(read):
-        raise SettingsError(f"REDIRECT_PORT={port} is PORT too; give each one of its own")
+        default = "" if read.optional("REDIRECT_PORT") else " (its default)"
+        raise SettingsError(f"REDIRECT_PORT={port}{default} is PORT too; give each one of its own")
     return port
 
 
@@ -141,6 +143,8 @@ def _database_url(read: Environment) -> str:
         raise SettingsError(
             "DATABASE_URL must start with postgresql+psycopg:// or be sqlite:/// and a file's path"
         )
+    if not url.startswith("sqlite"):
+        _require_readable("DATABASE_URL", url)
     path = Path(url.removeprefix("sqlite:///"))
     if path.is_absolute() and path.parent != ROOT / "instance" and not path.parent.is_dir():
         raise SettingsError(f"DATABASE_URL={url}: there is no folder {path.parent}")
@@ -151,7 +155,24 @@ def _redis_url(read: Environment) -> str | None:
     url = read.optional("REDIS_URL")
     if url and not url.startswith(("redis://", "rediss://")):
         raise SettingsError("REDIS_URL must start with redis:// or rediss://")
+    if url:
+        _require_readable("REDIS_URL", url)
     return url
+
+
+def _require_readable(name: str, url: str) -> None:
+    """Refuse a URL whose password holds what ends it: libraries would print it as they fail."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        user = parts.netloc.rpartition("@")[0]
+        readable = "@" not in user and user.count(":") <= 1
+    except ValueError:
+        readable = False
+    if not readable:
+        raise SettingsError(
+            f"{name} can't be read as a URL; write @ : / in a password as %40 %3A %2F"
+        )
 
 
 def _web_concurrency(read: Environment) -> int:

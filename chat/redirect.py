@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from . import addresses
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .config import Settings
 
+MAX_CONNECTIONS, TIMEOUT_S = 100, 5.0
 PORT = re.compile(r":[0-9]+$")
 
 
@@ -24,6 +25,31 @@ def location(public_url: str, environ: WSGIEnvironment) -> str:
     query = environ.get("QUERY_STRING", "")
     # One slash at the start, whatever was asked for: `@evil.example/` would name another host.
     return f"{public_url}/{path.lstrip('/')}" + (f"?{query}" if query else "")
+
+
+def serve(listener: Any, settings: Settings) -> None:
+    """Serve `to` on a listening socket, beside the worker's own server.
+
+    Few connections at once, and none for long: it is open to everyone, and has the files of the
+    process in common with those who chat.
+    """
+    # Imported here: gunicorn's master loads no gevent for this module.
+    from gevent.pywsgi import WSGIHandler, WSGIServer
+
+    class Handler(WSGIHandler):
+        def handle(self) -> None:
+            self.socket.settimeout(TIMEOUT_S)
+            super().handle()
+
+    server = WSGIServer(
+        listener,
+        to(settings),
+        log=None,
+        error_log=None,
+        handler_class=Handler,
+        spawn=MAX_CONNECTIONS,
+    )
+    server.start()
 
 
 def to(settings: Settings) -> WSGIApplication:
@@ -59,7 +85,7 @@ def _answer(
     media_type: str | None = "text/plain",
     *more: tuple[str, str],
 ) -> list[bytes]:
-    headers = [("Content-Length", str(len(body))), *more]
+    headers = [("Content-Length", str(len(body))), ("Connection", "close"), *more]
     if media_type:
         headers.append(("Content-Type", media_type))
     start_response(status, headers)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 MIGRATIONS = ROOT / "migrations"
 LOCK_TIMEOUT_MS = 5_000
 STATEMENT_TIMEOUT_MS = 15_000
-POOL_SIZE, POOL_OVERFLOW, POOL_TIMEOUT_S = 10, 10, 5
+POOL_SIZE, POOL_OVERFLOW, POOL_TIMEOUT_S = 5, 5, 5
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:

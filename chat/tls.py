@@ -32,7 +32,7 @@ def make_self_signed(hosts: Sequence[str], days: int = DAYS) -> tuple[bytes, byt
     Returns the certificate and the private key (PKCS #8, not encrypted), both in PEM.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
@@ -51,13 +51,17 @@ def make_self_signed(hosts: Sequence[str], days: int = DAYS) -> tuple[bytes, byt
 
 def ensure_self_signed(
     certificate: Path, key: Path, hosts: Sequence[str], days: int = DAYS
-) -> None:
-    """Leave a certificate at `certificate` that is still good for a week, and its key at `key`."""
+) -> bool:
+    """Leave a certificate at `certificate` that is still good for a week, and its key at `key`.
+
+    Returns whether it was made now.
+    """
     certificate.parent.mkdir(parents=True, exist_ok=True)
     with _alone(certificate.parent):
         if key.exists() and certificate.exists() and _lasts(certificate.read_bytes()):
-            return
+            return False
         write_pair(certificate, key, *make_self_signed(hosts, days))
+    return True
 
 
 def fingerprint(certificate: Path) -> str:

@@ -1,7 +1,7 @@
 """Push the image of the commit that is checked out: `make push`.
 
 To Amazon's ECR, whose repository is made where it is missing, or with REGISTRY=host[:port][/path]
-to any other registry, where one has logged in before. A tag stands for a commit for ever.
+to any other registry, where one has logged in before. ECR's tags stand for a commit for ever.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from . import image
 from .aws import cli
-from .aws.place import here
+from .aws.place import here, machine
 from .engine import Engine, Failed, find, show
 
 RECORD = image.ROOT / "instance" / "image.json"
@@ -48,7 +48,11 @@ class Push:
     def record(self, digest: str) -> None:
         """Keep what was pushed, for `make run-task` and `make deploy`."""
         RECORD.parent.mkdir(exist_ok=True)
-        pushed = {"image": f"{self.repository}@{digest}", "tag": self.source.tag}
+        pushed = {
+            "image": f"{self.repository}@{digest}",
+            "tag": self.source.tag,
+            "architecture": machine(),
+        }
         RECORD.write_text(json.dumps(pushed, indent=2) + "\n", encoding="utf-8")
         print(f"Recorded in {RECORD.relative_to(image.ROOT)}: {pushed['image']}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives import hashes
 from chat import tls
 from tests import servers
 from tests.cast import Person
+from tests.inside import ENVIRON
 from tests.servers import App, MockProvider, Serve, wait_for
 
 RENEWING = """
@@ -130,6 +133,51 @@ def test_what_is_no_certificate_is_not_served(
     assert app.log.count("is not taken") == told + 1
 
 
+@pytest.mark.parametrize("why", ["too small a key", "no certificate"])
+def test_one_that_nobody_can_be_served_stops_the_start(tmp_path: Path, why: str) -> None:
+    """Else each worker would end with a traceback, and be started again."""
+    certificate, key = tmp_path / "weak.crt", tmp_path / "weak.key"
+    if why == "too small a key":
+        weak = ["-newkey", "rsa:1024", "-nodes", "-subj", "/CN=localhost", "-days", "30"]
+        command = ["openssl", "req", "-x509", *weak, "-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(command, check=True, capture_output=True)
+    else:
+        certificate.write_text("nothing")
+        key.write_text("nothing")
+    environ = secured(TLS_CERT_FILE=str(certificate), TLS_KEY_FILE=str(key))
+    told = refusal(tmp_path, environ)
+    assert told.startswith(f"chat: {certificate}")
+
+
+def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = refusal(tmp_path, secured(TLS="self-signed", REDIRECT_PORT=str(port)))
+    assert told.startswith(f"chat: REDIRECT_PORT={port} can't be listened on")
+
+
+def refusal(folder: Path, environ: dict[str, str]) -> str:
+    """The one line with which a start ends."""
+    given = ENVIRON | environ | {"PORT": str(servers.free_port()), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app"]
+    done = subprocess.run(
+        command, cwd=servers.ROOT, env=given, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("chat: ")]
+    assert "Traceback" not in done.stderr
+    return line
+
+
+def test_a_hang_up_signal_changes_nothing(made: App) -> None:
+    """gunicorn would read its configuration again, and find no certificate in a new folder."""
+    os.kill(made.pid, signal.SIGHUP)
+    process, before = made.pid, served(made)
+    os.kill(made.pid, signal.SIGHUP)
+    assert served(made) == before
+    assert (made.pid, made.alive) == (process, True)
+
+
 # Made at the start
 
 
@@ -188,6 +236,7 @@ def test_it_is_renewed_before_it_ends(
     app = serve(mock_provider, wsgi="renewing:app", **environ)
     first = served(app)
     wait_for(lambda: served(app) != first, 5, "another certificate")
+    wait_for(lambda: app.log.count("SHA-256 fingerprint") > 1, 5, "its fingerprint in the log")
 
 
 def test_several_processes_make_one_pair(tmp_path: Path) -> None:

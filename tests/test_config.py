@@ -124,6 +124,7 @@ TAKEN: list[tuple[str, str, Any]] = [
     ("DATABASE_URL", "postgresql+psycopg://u:p@db/chat", "postgresql+psycopg://u:p@db/chat"),
     ("REDIS_URL", "redis://cache:6379/0", "redis://cache:6379/0"),
     ("REDIS_URL", "rediss://cache/1", "rediss://cache/1"),
+    ("REDIS_URL", "redis://:a%40b%3Ac@[::1]:6379", "redis://:a%40b%3Ac@[::1]:6379"),
     ("REDIS_URL", "", None),
     ("TRUSTED_PROXIES", "2", 2),
     ("SESSION_HOURS", "0.5", 0.5),
@@ -170,9 +171,14 @@ REFUSED: dict[str, list[str]] = {
             "postgresql://u:p@db/chat",
             "postgres://db/chat",
             "mysql://db/chat",
+            "postgresql+psycopg://u:a@b:c@db/chat",
+            "postgresql+psycopg://u:a/b@db/chat",
         ],
     ],
-    "REDIS_URL": ["cache:6379", "http://cache", "memory://"],
+    "REDIS_URL": [
+        *["cache:6379", "http://cache", "memory://"],
+        *["redis://:a/b@cache:6379", "redis://:a@b@cache", "redis://:a:b@cache", "redis://[::1"],
+    ],
     "TRUSTED_PROXIES": ["-1", "true", "10.0.0.1"],
     "SESSION_HOURS": ["0", "-1", "a day", "nan", "inf", "8785"],
     "SESSION_IDLE_HOURS": ["0", "-1", "1h", "nan", "1e99"],
@@ -225,8 +231,11 @@ def test_every_setting_is_in_these_tables() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(environment.SECRETS))
-def test_a_refusal_does_not_tell_a_secret(name: str) -> None:
-    assert "hunter2" not in refusal_or_nothing(name, "hunter2")
+@pytest.mark.parametrize(
+    "value", ["hunter2", "redis://:hunter2/x@h:1", "postgresql+psycopg://u:p@ss:hunter2@h/d"]
+)
+def test_a_refusal_does_not_tell_a_secret(name: str, value: str) -> None:
+    assert "hunter2" not in refusal_or_nothing(name, value)
 
 
 def refusal_or_nothing(name: str, value: str) -> str:
@@ -448,7 +457,7 @@ def test_production_over_tls_has_two_ports(pair: dict[str, str]) -> None:
 
 def test_two_ports_are_two() -> None:
     told = refusal(PRODUCTION, TLS="self-signed", PORT="8080")
-    assert "REDIRECT_PORT=8080 is PORT too" in told
+    assert "REDIRECT_PORT=8080 (its default) is PORT too" in told
 
 
 @pytest.mark.parametrize("name", ["TLS_CERT_FILE", "TLS_KEY_FILE"])

@@ -598,8 +598,8 @@ ASKED = {
         {"DATABASE_URL": "{postgres}/nowhere"},
     ),
     "a URL that is none": Asked(
-        "store",
-        "DATABASE_URL can't be read as a URL\n .* → write @",
+        "settings",
+        "DATABASE_URL can't be read as a URL; write @ : / in a password",
         {"DATABASE_URL": "postgresql+psycopg://chat:hunter2@db:port/chat"},
     ),
     "no SQLite": Asked(

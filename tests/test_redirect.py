@@ -18,7 +18,7 @@ from chat import redirect, tls
 from tests import inside, servers
 from tests.cast import Person
 from tests.raw import Connection
-from tests.servers import App, MockProvider
+from tests.servers import App, MockProvider, wait_for
 
 OURS = "https://localhost:5001"
 SETTINGS = inside.settings("sqlite:////nowhere.db", PUBLIC_URL=OURS)
@@ -117,6 +117,25 @@ def test_plain_http_says_that_it_is_well(tls_app: TlsApp) -> None:
 def test_plain_http_serves_nothing_else(tls_app: TlsApp) -> None:
     for path in ("/readyz", "/healthz/", "/api/me", "/metrics", "/static/js/chat.js"):
         assert plainly(tls_app, path).status_code == 308
+
+
+def test_who_says_nothing_to_plain_http_takes_nothing_from_tls(tls_app: TlsApp) -> None:
+    """That port is open to everyone, and shares the process's files with those who chat."""
+    with contextlib.ExitStack() as stack:
+        silent = [
+            stack.enter_context(Connection(Plain(tls_app.plain_port, tls_app.url)))
+            for _ in range(redirect.MAX_CONNECTIONS + 100)
+        ]
+        assert httpx.get(f"{tls_app.url}/healthz", verify=tls_app.context, timeout=5).is_success
+        assert descriptors(tls_app) < redirect.MAX_CONNECTIONS + 100
+        assert silent[0].rest() == b""  # hung up on
+    wait_for(lambda: plainly(tls_app, "/healthz").is_success, 10, "plain HTTP to answer again")
+
+
+def descriptors(app: TlsApp) -> int:
+    """How many files the process that serves has open."""
+    (worker,) = Path(f"/proc/{app.pid}/task/{app.pid}/children").read_text().split()
+    return len(list(Path(f"/proc/{worker}/fd").iterdir()))
 
 
 def test_tls_answers_no_plain_http(tls_app: TlsApp) -> None:

@@ -557,7 +557,8 @@ def test_nothing_is_installed_that_is_not_pinned_by_hash(workshop: Path) -> None
 def test_make_test_runs_all_tests(workshop: Path) -> None:
     calls = [call for call in make(workshop, "test") if "pytest" in call]
     assert [call.removesuffix(" PORT=") for call in calls] == [
-        "-m pytest --numprocesses=2 --dist=loadfile tests --ignore=tests/browser --ignore=tests/deploy",
+        "-m pytest --numprocesses=2 --dist=loadfile"
+        " tests --ignore=tests/browser --ignore=tests/deploy",
         "-m pytest tests/browser",
     ]
 

@@ -116,6 +116,31 @@ STACK_FAULTS = [
         "StoreSubnetA has no way out",
     ),
     ("Service/DependsOn", ["InternetRoute"], "before its listener"),
+    ("TaskSecurityGroup/Properties/SecurityGroupEgress/0", {"FromPort": 80, "ToPort": 80}, "Okta"),
+    ("InternetRoute/Properties/DestinationCidrBlock", "10.0.0.0/8", "to the internet"),
+    ("InternetRoute/Properties/GatewayId", {"Ref": "Vpc"}, "to the internet"),
+    (f"{BALANCER}/Scheme", "internal", "not on the internet"),
+    ("AlbSecurityGroup/Properties/SecurityGroupIngress/0/ToPort", 65535, "a range of ports"),
+    (
+        "DatabaseSecurityGroup/Properties/SecurityGroupIngress/0",
+        {"FromPort": 5432, "ToPort": 5432, "CidrIp": "0.0.0.0/0"},
+        "lets in addresses",
+    ),
+    ("Hole", {"Type": "AWS::EC2::SecurityGroupIngress"}, "stands apart"),
+    (
+        f"{ROLE}/AssumeRolePolicyDocument/Statement/0/Principal/Service",
+        "ecs.amazonaws.com",
+        "may not take it",
+    ),
+    (f"{ROLE}/Policies/0/PolicyDocument/Statement/0/Action", "ecr:X", "GetAuthorizationToken"),
+    (f"{ROLE}/Policies/0/PolicyDocument/Statement/1/Action", ["ecr:X"], "ecr:BatchGetImage"),
+    (f"{ROLE}/Policies/0/PolicyDocument/Statement/0/Action", "*", "may do everything"),
+    (f"{CHAT}/Secrets/0/Name", "ALLOWED_GROUPS", "is not given OKTA_OAUTH2_ISSUER"),
+    (f"{CHAT}/Secrets/3/ValueFrom/Fn::Sub", "${AppSecretArn}:KEY::", "not given SECRET_KEY"),
+    (f"{CHAT}/HealthCheck/Command/3", "chat.healtcheck", "asked in another way"),
+    (f"{CHAT}/Essential", False, "its task goes on"),
+    ("DatabaseSecret/Properties/Name", "commons/db", "a name of its own, Name"),
+    (f"{GROUP}/Name", "commons", "a name of its own, Name"),
     (f"{GROUP}/TargetType", "instance", "targets by ip"),
     (f"{GROUP}/Protocol", "HTTP", "the app speaks TLS"),
     (f"{GROUP}/ProtocolVersion", "HTTP2", "HTTP/1.1"),
@@ -264,6 +289,10 @@ def test_the_template_is_plain() -> None:
     assert "Transform" not in STACK
     assert not re.search(r"^\s*[\w-]+: [&*]\w", text, re.MULTILINE)
     assert len(text.encode()) <= 51_200, "CloudFormation takes no more without a bucket"
+
+
+def test_backups_are_kept_for_a_week_where_nothing_is_said() -> None:
+    assert STACK["Parameters"]["BackupDays"]["Default"] >= 7
 
 
 def test_every_parameter_is_used_and_described_or_plain() -> None:

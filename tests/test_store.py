@@ -13,9 +13,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 from flask_migrate import check, downgrade, upgrade
 from sqlalchemy import inspect, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from chat.extensions import db
@@ -95,6 +97,17 @@ def test_processes_that_start_at_once_migrate_once(new_store: str, tmp_path: Pat
     for process in started:
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 0, errors
+
+
+def test_the_password_may_come_apart_from_the_url(
+    serve: Serve, mock_provider: MockProvider, postgres_url: str
+) -> None:
+    """As the stack gives it: a secret of its own, which need not be written as part of a URL."""
+    url = make_url(postgres_url)
+    without = url.set(password=None).render_as_string()
+    app = serve(mock_provider, DATABASE_URL=without, PGPASSWORD=url.password or "")
+    assert httpx.get(f"{app.address}/readyz", timeout=5).json()["store"] is True
+    app.stop()
 
 
 def test_a_release_can_be_taken_back(

@@ -44,6 +44,7 @@ def run(where: Place) -> None:
 
 
 def cluster(where: Place) -> None:
+    roles.service_linked()
     cli.say(f"The task belongs to the cluster {where.demo}")
     made = {"clusterName": where.demo, "tags": where.tags("key", "value")}
     cli.do("ecs", "create-cluster", document=made)

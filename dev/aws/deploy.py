@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from . import cli, place, secrets, service, stack, urls
+from . import cli, place, roles, secrets, service, stack, urls
 from .cli import AwsError, Failure
 from .place import DEPLOY, ROOT, Place, setting
 from .stack import Stack
@@ -33,7 +33,8 @@ def deploy(where: Place) -> None:
     if before and before.status == "ROLLBACK_COMPLETE":
         raise Failure("the first deployment failed and can't be mended: make destroy, then again")
     parameters = overrides(where, before)
-    event = stack.latest(where) if before else ""
+    running = service.find(where) if before else None
+    roles.service_linked()
     cli.say(f"The stack {where.name} runs {parameters['Image']}")
     cli.say("A first deployment takes a quarter of an hour, another a few minutes")
     changing(
@@ -47,7 +48,7 @@ def deploy(where: Place) -> None:
     if not after:
         raise Failure(f"the stack {where.name} is gone again")
     tasks = int(after.parameters["DesiredCount"])
-    service.start(where, tasks, changed=event != stack.latest(where))
+    service.start(where, tasks, before=running["taskDefinition"] if running else None)
     tell(where, after)
 
 
@@ -93,14 +94,27 @@ def overrides(where: Place, before: Stack | None) -> dict[str, str]:
             raise Failure(f"{name} is not set: {what}")
     for name, parameter in OPTIONAL.items():
         if (given := place.given(name)) is not None:
-            said[parameter] = given
-    if not had or setting("ARCHITECTURE"):
-        said["Architecture"] = place.architecture()
+            said[parameter] = given or stack.defaults().get(parameter, "")
+    said["Architecture"] = place.architecture()
     said |= further()
+    require_fitting({**stack.defaults(), **had, **said})
     said["OktaSecretArn"] = secrets.required(where.okta_secret)
     said["AppSecretArn"] = secrets.required(where.app_secret)
     said["NginxConf"] = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     return said
+
+
+def require_fitting(parameters: dict[str, str]) -> None:
+    """Raise `Failure` for what AWS would refuse only after a quarter of an hour."""
+    tasks, most = parameters["DesiredCount"], parameters["MaxCount"]
+    if not tasks.isdecimal() or int(tasks) > int(most):
+        raise Failure(f'TASKS={tasks} must be a number up to {most} (PARAMETERS="MaxCount=…")')
+    cpu, memory = int(parameters["Cpu"]), int(parameters["Memory"])
+    if not 2 * cpu <= memory <= 8 * cpu:
+        raise Failure(
+            f"Cpu={cpu} takes Memory of {2 * cpu} to {8 * cpu}, not {memory}: "
+            f'PARAMETERS="Cpu={cpu} Memory={2 * cpu}"'
+        )
 
 
 def changing(where: Place, *command: str) -> None:

@@ -81,20 +81,28 @@ def given(name: str) -> str | None:
 
 def image() -> str:
     """The image that `make push` pushed last, by its digest; raises `Failure`."""
-    try:
-        record = json.loads((ROOT / "instance/image.json").read_text(encoding="utf-8"))
-        return str(record["image"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise Failure("no image was pushed from here yet: run make push") from None
+    return str(_pushed()["image"])
 
 
 def architecture() -> str:
-    """What tasks run on; where nobody says, what this machine is, as the image was made here."""
-    here = "ARM64" if platform.machine() in ("arm64", "aarch64") else "X86_64"
-    wanted = setting("ARCHITECTURE") or here
+    """What tasks run on: what the image was built for, unless someone says otherwise."""
+    wanted = setting("ARCHITECTURE") or str(_pushed().get("architecture") or machine())
     if wanted not in ARCHITECTURES:
         raise Failure(f"ARCHITECTURE={wanted!r} must be {' or '.join(ARCHITECTURES)}")
     return wanted
+
+
+def machine() -> str:
+    """What this machine is, and so what it builds images for."""
+    return "ARM64" if platform.machine() in ("arm64", "aarch64") else "X86_64"
+
+
+def _pushed() -> dict[str, str]:
+    try:
+        record = json.loads((ROOT / "instance/image.json").read_text(encoding="utf-8"))
+        return {"image": record["image"], **record}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Failure("no image was pushed from here yet: run make push") from None
 
 
 def _region() -> str:

@@ -82,3 +82,17 @@ def _statements(place: Place, secrets: list[str]) -> list[dict[str, Any]]:
 
 def _allow(actions: list[str], resources: list[str]) -> dict[str, Any]:
     return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def service_linked() -> None:
+    """Make the role by which ECS acts for this account, once for all.
+
+    ECS would make it itself with the first cluster, and then fail, as it is not known everywhere at
+    once.
+    """
+    named = ["--aws-service-name", "ecs.amazonaws.com"]
+    try:
+        cli.do("iam", "create-service-linked-role", *named)
+    except AwsError as error:
+        if "has been taken" not in str(error):
+            raise

@@ -18,14 +18,19 @@ def find(place: Place) -> dict[str, Any] | None:
     return dict(services[0]) if services else None
 
 
-def start(place: Place, tasks: int, *, changed: bool) -> None:
-    """Start what `stop` stopped; replace the tasks where the stack's update has not."""
+def start(place: Place, tasks: int, *, before: str | None) -> None:
+    """Start what `stop` stopped; replace the tasks where the stack's update has not.
+
+    `before` is what ran before it: a revision of the task definition.
+    """
     service = find(place)
-    if service and service["desiredCount"] == 0:
+    if not service or not tasks:
+        return
+    if service["desiredCount"] == 0:
         cli.say("The service was stopped: it starts again")
         _update(service, "--desired-count", str(tasks))
-    elif service and not changed:
-        cli.say("Nothing in the stack changed: its tasks are replaced, and read the secrets anew")
+    elif service["taskDefinition"] == before:
+        cli.say("No task has changed: they are replaced, and read the secrets anew")
         _update(service, "--force-new-deployment")
 
 

@@ -10,6 +10,8 @@ from . import cli
 from .cli import AwsError
 from .place import DEPLOY, Place
 
+DEFAULT = re.compile(r"^    Default: (.*)$", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -45,12 +47,12 @@ def parameter_names() -> set[str]:
     return set(re.findall(r"^  (\w+):", found[1], re.MULTILINE)) if found else set()
 
 
-def latest(place: Place) -> str:
-    """The id of the last that happened to the stack: another one, where there was a change."""
-    one = ["--stack-name", place.name, "--max-items", "1"]
-    return str(
-        cli.ask("cloudformation", "describe-stack-events", *one)["StackEvents"][0]["EventId"]
-    )
+def defaults() -> dict[str, str]:
+    """What the template's parameters are where nothing is said."""
+    text = (DEPLOY / "stack.yaml").read_text(encoding="utf-8")
+    parts = re.split(r"^  (\w+):\n", text.partition("\nResources:")[0], flags=re.MULTILINE)
+    found = zip(parts[1::2], map(DEFAULT.search, parts[2::2]), strict=True)
+    return {name: default[1].strip('"') for name, default in found if default}
 
 
 def failures(place: Place) -> list[str]:

@@ -42,7 +42,11 @@ def wait_until_running(place: Place, arn: str) -> Task:
     cli.say("Waiting until it runs; a minute or so")
     deadline, status = time.monotonic() + START_S, ""
     while time.monotonic() < deadline:
-        task = _described(place, [arn])[0]
+        found = _described(place, [arn])
+        if not found:  # ECS does not know yet what it just said
+            time.sleep(POLL_S)
+            continue
+        task = found[0]
         if task["lastStatus"] != status:
             status = task["lastStatus"]
             cli.say(f"  {status}")

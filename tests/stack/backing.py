@@ -54,7 +54,8 @@ def _database(stack: Json) -> Iterator[str]:
         yield "database: it may be public"
     if database.get("StorageEncrypted") is not True:
         yield "database: it is not encrypted"
-    if database.get("BackupRetentionPeriod", 1) < 7:
+    days = database.get("BackupRetentionPeriod", 1)
+    if not refers(days, "BackupDays") and days < 7:
         yield "database: backups are kept for less than a week"
     if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Snapshot"}:
         yield "database: it goes with the stack, without a snapshot"
@@ -80,7 +81,7 @@ def _roles(stack: Json) -> Iterator[str]:
     role = properties(stack, "ExecutionRole")
     if role.get("ManagedPolicyArns"):
         yield "execution role: it may do what AWS thinks good"
-    read = {text_of(each) for each in _allowed(role, "secretsmanager:GetSecretValue")}
+    read = {text_of(each) for each in allowed(role, "secretsmanager:GetSecretValue")}
     used = {
         text_of(secret["valueFrom"]).rsplit(":", 3)[0]
         for container in containers(stack)
@@ -90,13 +91,13 @@ def _roles(stack: Json) -> Iterator[str]:
         yield f"execution role: reads {name}, which no container gets"
     for name in used - read:
         yield f"execution role: may not read {name}"
-    if {str(each) for each in _allowed(role, "logs:PutLogEvents")} != {
+    if {str(each) for each in allowed(role, "logs:PutLogEvents")} != {
         str({"Fn::GetAtt": ["LogGroup", "Arn"]})
     }:
         yield "execution role: it may not write to the log group, or to others too"
 
 
-def _allowed(role: Json, action: str) -> list[Any]:
+def allowed(role: Json, action: str) -> list[Any]:
     """The resources on which a role may do `action`."""
     found: list[Any] = []
     for policy in role.get("Policies", []):
@@ -150,11 +151,16 @@ def _nothing_named(stack: Json) -> Iterator[str]:
     for name, resource in stack["Resources"].items():
         for key in resource.get("Properties", {}).keys() & own:
             yield f"{name}: it has a name of its own, {key}"
+    for kind in ("SecretsManager::Secret", "ElasticLoadBalancingV2::LoadBalancer",
+                 "ElasticLoadBalancingV2::TargetGroup"):  # fmt: skip
+        for name, resource in of_type(stack, kind).items():
+            if "Name" in resource:
+                yield f"{name}: it has a name of its own, Name"
 
 
 def _no_region_or_account(stack: Json) -> Iterator[str]:
     for text in strings(stack["Resources"]):
-        if re.search(r"\b\d{12}\b|\b(us|eu|ap|ca|sa)-[a-z]+-\d[a-z]?\b", text):
+        if re.search(r"\b\d{12}\b|\b(us|eu|ap|ca|sa|af|me|il|mx|us-gov)-[a-z]+-\d[a-z]?\b", text):
             yield f"an account or region is written down: {text}"
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.stack import backing, task_rules, traffic
+from tests.stack import access, backing, task_rules, traffic
 from tests.stack.template import decided
 from tests.stack.view import task
 
 Json = dict[str, Any]
+ALL = (*traffic.RULES, *backing.RULES, *access.RULES)
 
 
 def problems(template: Json) -> list[str]:
@@ -23,5 +24,5 @@ def problems(template: Json) -> list[str]:
         conditions = dict.fromkeys(names, True) | {"HasNginx": nginx, "IsStopped": False}
         stack = {"Resources": decided(template["Resources"], conditions)}
         found += [f"task definition: {line}" for line in task_rules.problems(task(stack))]
-        found += [line for rule in traffic.RULES + backing.RULES for line in rule(stack)]
+        found += [line for rule in ALL for line in rule(stack)]
     return list(dict.fromkeys(found))
