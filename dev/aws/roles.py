@@ -1,13 +1,16 @@
-"""What the demo's task may do at AWS: start, and nothing once it runs."""
+"""What ECS may do for this account, and what the task may: start, and nothing once it runs."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from . import cli
 from .cli import AwsError
 from .place import Place
+
+KNOWN_S = 10.0
 
 
 def execution_role(place: Place, secrets: list[str]) -> str:
@@ -94,5 +97,8 @@ def service_linked() -> None:
     try:
         cli.do("iam", "create-service-linked-role", *named)
     except AwsError as error:
-        if "has been taken" not in str(error):
+        if error.code not in ("InvalidInput", "EntityAlreadyExists"):
             raise
+    else:
+        cli.say("  It is new to this account: a few seconds until ECS may use it")
+        time.sleep(KNOWN_S)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dev.aws.place import machine
 from tests.deploy.conftest import NAME, Image, Workshop
 from tests.deploy.containers import Engine
 from tests.deploy.registry import Registry
@@ -72,7 +73,11 @@ def test_an_image_is_pushed_to_a_repository_that_is_made_for_it(
     assert made["imageScanningConfiguration"] == {"scanOnPush": True}
     digest, manifest = registry.manifest(NAME, image.tag)
     assert manifest.json()["config"]["digest"] == image.id
-    assert pushing.record == {"image": f"{registry.host}/{NAME}@{digest}", "tag": image.tag}
+    assert pushing.record == {
+        "image": f"{registry.host}/{NAME}@{digest}",
+        "tag": image.tag,
+        "architecture": machine(),
+    }
     assert ecr_password not in done.stdout + done.stderr
 
 

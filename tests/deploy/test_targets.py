@@ -352,6 +352,8 @@ def test_run_task_without_a_default_vpc(stored: Terminal) -> None:
         ("deploy", "PARAMETERS", "Cpu"),
         ("deploy", "PARAMETERS", "Cpu='512"),
         ("deploy", "PARAMETERS", "cpu=512"),
+        ("deploy", "TASKS", "6"),  # more than MaxCount, which AWS sees only at the end
+        ("deploy", "TASKS", "two"),
     ],
 )
 def test_a_setting_that_makes_no_sense(
@@ -359,6 +361,12 @@ def test_a_setting_that_makes_no_sense(
 ) -> None:
     settings = {"DOMAIN": "chat.example.com", "CERTIFICATE_ARN": "arn:aws:acm:x", name: value}
     assert stored.make(target, **settings).line.startswith(f"{name}")
+
+
+def test_what_fargate_does_not_have_is_refused_at_once(stored: Terminal) -> None:
+    wanted = {"DOMAIN": "chat.example.com", "CERTIFICATE_ARN": "arn:aws:acm:x"}
+    refused = stored.make("deploy", **wanted, PARAMETERS="Memory=4096")
+    assert refused.line.startswith("Cpu=256 takes Memory of 512 to 2048, not 4096")
 
 
 def test_where_nothing_is(terminal: Terminal) -> None:
@@ -839,10 +847,11 @@ def test_settings_become_parameters_and_stay(production: Terminal) -> None:
 def test_nothing_new_replaces_the_tasks(production: Terminal) -> None:
     """So that a rotated secret reaches them."""
     production.pushed("e")
-    assert "its tasks are replaced" not in production.done("deploy")
-    said = production.done("deploy")
-    assert "its tasks are replaced" in said
-    assert "--force-new-deployment" in said
+    assert "they are replaced" not in production.done("deploy")
+    for changed in ({}, {"ALARM_EMAIL": "ops@example.com"}):
+        said = production.done("deploy", **changed)
+        assert "they are replaced" in said
+        assert "--force-new-deployment" in said
 
 
 def test_stop_leaves_the_service_alone_unless_it_is_meant(production: Terminal) -> None:
