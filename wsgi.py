@@ -1,6 +1,4 @@
-from gevent import monkey
-
-monkey.patch_all()  # noqa: E702, I001  first, or psycopg and redis block the loop
+from gevent import monkey; monkey.patch_all()  # noqa: E702, I001  first, or psycopg and redis block the loop
 
 import sys  # noqa: E402
 
