@@ -34,7 +34,7 @@ test: $(VENV)/.test $(VENDOR)/.stamp ## Run all tests
 	$(BIN)/python -m pytest $(TWO) tests --ignore=tests/browser --ignore=tests/deploy
 	$(BIN)/python -m pytest tests/browser
 
-lint: $(VENV)/.test ## Check style, formatting and types
+lint: $(VENV)/.deploy ## Check style, formatting and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
