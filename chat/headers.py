@@ -19,6 +19,7 @@ from .redirect import location
 
 log = logging.getLogger(__name__)
 
+NO_NAME = "This chat is reached by its IP address, and by no name."
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # Asked by machines, under whatever name they know the host by.
 PROBES = {"/healthz", "/readyz", "/metrics"}
@@ -47,7 +48,10 @@ def init_app(app: Flask, settings: Settings) -> None:
             return None
         origin = settings.origin(request.host)
         if origin is None:
-            raise Invalid("This chat is reached by its IP address, and by no name.")
+            if request.path.startswith("/api/"):
+                raise Invalid(NO_NAME)
+            # No page: all that one would load or link to is refused as well.
+            return Response(f"{NO_NAME}\n", 400, mimetype="text/plain")
         if request.host != urlsplit(origin).netloc and request.method in SAFE_METHODS:
             return redirect(location(origin, request.environ), code=307)
         return None

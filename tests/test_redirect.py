@@ -44,12 +44,6 @@ class TlsApp(App):
         }
         super().__init__(folder, port, environ)
 
-    def ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", verify=self.context, timeout=2).is_success
-        except httpx.TransportError:
-            return False
-
 
 class Plain(NamedTuple):
     """Its port that leads to the other."""

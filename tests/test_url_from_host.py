@@ -75,6 +75,10 @@ def test_no_other_page_may_connect(task: App, alice: Person, origin: str) -> Non
 def test_no_name_is_believed(task: App, host: str, path: str) -> None:
     answer = get(task, path, Host=host)
     assert answer.status_code == 400
+    assert "by its IP address" in answer.text
+    # A page would load and link to what is refused as well.
+    json = path.startswith("/api/")
+    assert answer.headers["content-type"].startswith("application/json" if json else "text/plain")
     assert host not in answer.text
     assert host not in answer.headers["content-security-policy"]
     assert "location" not in answer.headers

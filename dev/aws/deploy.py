@@ -83,7 +83,7 @@ def overrides(where: Place, before: Stack | None) -> dict[str, str]:
     The image that runs is kept in a parameter too: that is all that a rollback needs, and a
     deployment that CloudFormation takes back takes it back with the rest.
     """
-    had = before.parameters if before else {}
+    had, defaults = before.parameters if before else {}, stack.template_parameters()
     image = place.image()
     running, previous = had.get("Image", ""), had.get("PreviousImage", "")
     said = {"Image": image, "PreviousImage": previous if running == image else running}
@@ -94,10 +94,10 @@ def overrides(where: Place, before: Stack | None) -> dict[str, str]:
             raise Failure(f"{name} is not set: {what}")
     for name, parameter in OPTIONAL.items():
         if (given := place.given(name)) is not None:
-            said[parameter] = given or stack.defaults().get(parameter, "")
+            said[parameter] = given or defaults[parameter]
     said["Architecture"] = place.architecture()
     said |= further()
-    require_fitting({**stack.defaults(), **had, **said})
+    require_fitting({**defaults, **had, **said})
     said["OktaSecretArn"] = secrets.required(where.okta_secret)
     said["AppSecretArn"] = secrets.required(where.app_secret)
     said["NginxConf"] = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
@@ -140,7 +140,7 @@ def further() -> dict[str, str]:
     except ValueError:
         raise Failure('PARAMETERS must be like PARAMETERS="Cpu=512 Memory=1024"') from None
     # `aws cloudformation deploy` would pass over a name that the template does not have.
-    for key in pairs.keys() - stack.parameter_names():
+    for key in pairs.keys() - stack.template_parameters().keys():
         raise Failure(f"PARAMETERS: deploy/stack.yaml has no parameter {key}")
     return pairs
 

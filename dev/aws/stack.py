@@ -40,19 +40,13 @@ def find(place: Place) -> Stack | None:
     return _read(found[0]) if found and found[0]["StackStatus"] != "REVIEW_IN_PROGRESS" else None
 
 
-def parameter_names() -> set[str]:
-    """The parameters that the template has."""
+def template_parameters() -> dict[str, str]:
+    """The parameters that the template has, with their defaults; empty where there is none."""
     text = (DEPLOY / "stack.yaml").read_text(encoding="utf-8")
-    found = re.search(r"^Parameters:\n((?: .*\n|\n)+)", text, re.MULTILINE)
-    return set(re.findall(r"^  (\w+):", found[1], re.MULTILINE)) if found else set()
-
-
-def defaults() -> dict[str, str]:
-    """What the template's parameters are where nothing is said."""
-    text = (DEPLOY / "stack.yaml").read_text(encoding="utf-8")
-    parts = re.split(r"^  (\w+):\n", text.partition("\nResources:")[0], flags=re.MULTILINE)
+    section = re.split(r"^(?=\w)", text.partition("\nParameters:\n")[2], flags=re.MULTILINE)[0]
+    parts = re.split(r"^  (\w+):\n", section, flags=re.MULTILINE)
     found = zip(parts[1::2], map(DEFAULT.search, parts[2::2]), strict=True)
-    return {name: default[1].strip('"') for name, default in found if default}
+    return {name: default[1].strip('"') if default else "" for name, default in found}
 
 
 def failures(place: Place) -> list[str]:
